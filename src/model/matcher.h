@@ -1,0 +1,44 @@
+#pragma once
+// Label matchers: = != =~ !~. Regexes are RE2's, anchored at both ends, as Prometheus has them.
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "common/status.h"
+
+namespace re2 {
+class RE2;
+}
+
+namespace tsdbd::model {
+
+enum class MatchType { kEqual, kNotEqual, kRegex, kNotRegex };
+
+// A matcher of one label. A label that is not there has the value "". Copies share the compiled
+// regex; safe to use from many threads at once.
+class Matcher {
+ public:
+  // kInvalidArgument if `value` is not a regex that RE2 accepts, for the two regex types.
+  static StatusOr<Matcher> Create(MatchType type, std::string name, std::string value);
+
+  bool Matches(std::string_view label_value) const;
+  bool MatchesEmpty() const { return matches_empty_; }
+
+  MatchType type() const { return type_; }
+  const std::string& name() const { return name_; }
+  const std::string& value() const { return value_; }
+  // name="value", as it stands in a selector.
+  std::string ToString() const;
+
+ private:
+  Matcher() = default;
+
+  MatchType type_ = MatchType::kEqual;
+  bool matches_empty_ = false;
+  std::string name_;
+  std::string value_;
+  std::shared_ptr<const re2::RE2> regex_;
+};
+
+}  // namespace tsdbd::model

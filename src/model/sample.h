@@ -1,0 +1,34 @@
+#pragma once
+// Samples as columns, and ranges of time.
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+namespace tsdbd::model {
+
+// Nanoseconds since the Unix epoch. Years 1970 to 2262.
+using Timestamp = int64_t;
+inline constexpr Timestamp kMinTimestamp = 0;
+inline constexpr Timestamp kMaxTimestamp = std::numeric_limits<int64_t>::max();
+
+// Both ends included.
+struct TimeRange {
+  Timestamp min = kMinTimestamp;
+  Timestamp max = kMaxTimestamp;
+  bool Contains(Timestamp t) const { return min <= t && t <= max; }
+  bool Overlaps(const TimeRange& other) const { return min <= other.max && other.min <= max; }
+};
+
+// Sample i is (timestamps[i], values[i]).
+struct SampleColumns {
+  std::vector<Timestamp> timestamps;
+  std::vector<double> values;
+  size_t size() const { return timestamps.size(); }
+  void Clear() {
+    timestamps.clear();
+    values.clear();
+  }
+};
+
+}  // namespace tsdbd::model
