@@ -1,0 +1,111 @@
+#pragma once
+// Server: HTTP/1.0 and 1.1 on libuv and llhttp. One event loop per core; every loop has its own
+// listening socket on the same port (SO_REUSEPORT), and a new connection goes to the loop that has
+// the fewest. Knows nothing of databases: see exchange.h for handlers, router.h for routes.
+//
+// A connection handles one request at a time: only requests with safe methods might run in parallel
+// (RFC 9112, 9.3.2), and a client that pipelines a write and a query wants the query to see the
+// write. What it sends ahead waits in a bounded buffer, then in the kernel.
+//
+// Threads: Start and Stop from one thread; the others from any.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/status.h"
+#include "http/exchange.h"
+#include "http/router.h"
+
+namespace tsdbd::http {
+
+struct ServerOptions {
+  // An address or a name. Loopback unless told otherwise: the server has no authentication.
+  std::string host = "127.0.0.1";
+  // 0: any free port, see Server::port().
+  uint16_t port = 8086;
+  // 0: one per core.
+  int loop_count = 0;
+
+  // Request line and headers. Cookies and long PromQL in a URL fit; more belongs into a body.
+  size_t max_head_bytes = size_t{32} << 10;
+  // A body, before and after inflating. A route may have its own limit.
+  size_t max_body_bytes = size_t{64} << 20;
+  // All bodies in memory together; beyond it requests get 503. Four of the largest, or 140 of the
+  // common 1.8 MB.
+  size_t max_bodies_total_bytes = size_t{256} << 20;
+  // What a streamed answer may be ahead of its client, per connection.
+  size_t max_stream_bytes = size_t{1} << 20;
+  // Over all loops. 8 KiB each at most while idle.
+  int max_connections = 10'000;
+
+  // Between two requests. Longer than the 60 s after which most clients and proxies drop theirs, so
+  // that it is rarely the server who closes under a client that is about to send.
+  int64_t idle_timeout_ms = 75'000;
+  // For a whole head from its first byte, and for each next kMinProgressBytes of a body: slow
+  // clients must not hold connections.
+  int64_t progress_timeout_ms = 10'000;
+  // While the client takes nothing of an answer. Longer: a paused reader is common (a pager).
+  int64_t write_stall_timeout_ms = 30'000;
+  // What Stop() gives answers in flight.
+  int64_t shutdown_grace_ms = 10'000;
+
+  // Answers below this size are sent as they are: they fit one packet anyway.
+  size_t min_gzip_bytes = size_t{1} << 10;
+
+  // Renders what the server itself refuses (400, 404, 405, 408, 413, ...): JSON {"error": reason}
+  // unless replaced.
+  std::function<Answer(int status, std::string_view reason)> error_answer = JsonErrorAnswer;
+
+  static Answer JsonErrorAnswer(int status, std::string_view reason);
+};
+
+// Counts since the start, except where "now" is said.
+struct ServerStatistics {
+  uint64_t connections_open = 0;  // now
+  uint64_t connections_accepted = 0;
+  uint64_t connections_refused = 0;  // over max_connections
+  uint64_t accept_failures = 0;      // out of descriptors or memory
+  uint64_t connections_timed_out = 0;
+  uint64_t requests = 0;              // complete ones, handed to a handler
+  uint64_t refused_requests = 0;      // answered by the server itself
+  uint64_t answers_by_class[6] = {};  // [2]: 2xx, ...
+  uint64_t received_bytes = 0;
+  uint64_t sent_bytes = 0;
+  uint64_t bodies_bytes = 0;  // now
+};
+
+class EventLoop;
+struct ServerState;
+
+class Server {
+ public:
+  Server(ServerOptions options, HeadHook on_head);
+  // `router` is not changed any more and outlives the server.
+  Server(ServerOptions options, const Router* router);
+  // Stops, if that has not been done.
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Binds and starts the loops. Errors name the address.
+  Status Start();
+  // The port it listens on, after Start.
+  uint16_t port() const { return port_; }
+  // Stops accepting, closes idle connections, lets answers in flight finish for shutdown_grace_ms,
+  // closes what is left. Handlers may still hold exchanges after that.
+  void Stop();
+
+  ServerStatistics statistics() const;
+
+ private:
+  const std::shared_ptr<ServerState> state_;
+  std::vector<std::unique_ptr<EventLoop>> loops_;
+  uint16_t port_ = 0;
+};
+
+}  // namespace tsdbd::http
