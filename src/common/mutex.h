@@ -14,6 +14,10 @@
 #else
 #define TSDBD_TSA(x)
 #endif
+// absl/status.h defines these three under the same names, with the same meaning.
+#undef GUARDED_BY
+#undef PT_GUARDED_BY
+#undef NO_THREAD_SAFETY_ANALYSIS
 #define CAPABILITY(x) TSDBD_TSA(capability(x))
 #define SCOPED_CAPABILITY TSDBD_TSA(scoped_lockable)
 #define GUARDED_BY(x) TSDBD_TSA(guarded_by(x))
