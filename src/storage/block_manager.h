@@ -1,0 +1,82 @@
+#pragma once
+// BlockManager owns the folder of published blocks and the set of those that are live. It decides
+// nothing: the database says what to publish and what to drop.
+//
+// <data>/blocks/       20240131T000000Z-0000000012-0000000012-00.block: partition start, first and
+//                      last generation, level; so names sort by partition, then generation
+// <data>/quarantine/   files that failed their checks, kept for whoever wants to look at them
+//
+// Threads: all methods may run at the same time; changes are serialised. A snapshot stays valid
+// for as long as somebody holds it, whatever is published or dropped meanwhile.
+// Crashes: a published file is complete. If a crash falls between the publication of a compacted
+// block and the removal of its parents, Open() removes them.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/env.h"
+#include "common/mutex.h"
+#include "common/status.h"
+#include "model/sample.h"
+#include "storage/block.h"
+
+namespace tsdbd::storage {
+
+// In order of partition, then precedence: for equal series and timestamps the later one wins.
+using BlockList = std::vector<std::shared_ptr<const Block>>;
+using BlockSnapshot = std::shared_ptr<const BlockList>;
+
+struct BlockStats {
+  uint64_t blocks = 0;
+  uint64_t size_bytes = 0;
+  uint64_t groups = 0;  // summed over blocks
+  uint64_t series = 0;  // summed over blocks
+  uint64_t chunks = 0;
+  uint64_t samples = 0;
+  uint64_t quarantined = 0;  // files in quarantine
+};
+
+class BlockManager {
+ public:
+  // Makes the folders where missing; removes temporary files and replaced parents; damaged blocks
+  // go to quarantine with a log line and are not an error.
+  static StatusOr<std::unique_ptr<BlockManager>> Open(Env* env, const std::string& data_dir);
+
+  // A path for a BlockWriter, on the file system of the blocks; never the same twice.
+  std::string NewTempPath();
+
+  // Makes finished files live, all in one step for readers: renames them, syncs the folder, then
+  // removes the parents they name. A file takes the place of a live one of the same partition,
+  // generations and level (a flush repeated after a crash). On error nothing becomes live and the
+  // temporary files are gone; the caller may write and publish the same blocks again.
+  Status Publish(std::span<const std::string> temp_paths);
+
+  BlockSnapshot Snapshot() const;
+
+  // Drops the blocks whose samples are all older than `time`. Returns how many.
+  StatusOr<size_t> DropBefore(model::Timestamp time);
+
+  // Takes a block that failed its checks out of the set and its file to quarantine.
+  Status Quarantine(const std::shared_ptr<const Block>& block, const Status& reason);
+
+  BlockStats Stats() const;
+
+ private:
+  BlockManager(Env* env, const std::string& data_dir);
+
+  Env* const env_;
+  const std::string blocks_dir_;
+  const std::string quarantine_dir_;
+  std::atomic<uint64_t> next_temp_ = 0;
+
+  // Held during file operations. Lock order: change_mutex_, then snapshot_mutex_.
+  Mutex change_mutex_;
+  mutable Mutex snapshot_mutex_;
+  BlockSnapshot snapshot_ GUARDED_BY(snapshot_mutex_);
+  uint64_t quarantined_ GUARDED_BY(snapshot_mutex_) = 0;
+};
+
+}  // namespace tsdbd::storage

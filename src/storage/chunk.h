@@ -1,0 +1,112 @@
+#pragma once
+// A chunk: up to 1,024 rows of one series group, encoded into immutable bytes: one timestamp
+// column, one column of doubles per series, and optionally the rows' write sequence numbers.
+// Format: docs/formats/block.md. The bytes carry no checksum: whoever stores them adds one.
+//
+// Invariants
+// 1. Every double comes back bit for bit: -0, subnormals and NaN payloads too.
+// 2. Open() accepts or refuses any bytes whatever; after it, no access reads outside of them.
+//    Bytes that were damaged but still open decode to some values: that is the checksum's job.
+// 3. Zones (kZoneRows rows) are independent: reading a row touches its zone and the headers only.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/status.h"
+#include "model/sample.h"
+
+namespace tsdbd::storage {
+
+// Rows amortise headers up to about here, and a chunk's column (8 KiB raw) still fits in L1.
+inline constexpr size_t kMaxChunkRows = 1024;
+// A zone is the unit of random access: small enough to decode in about 100 ns.
+inline constexpr size_t kZoneRows = 128;
+inline constexpr size_t kMaxChunkColumns = 65'535;
+
+struct ChunkInput {
+  std::span<const model::Timestamp> timestamps;  // 1..kMaxChunkRows, strictly rising, >= 0
+  std::span<const double* const> columns;        // each points to timestamps.size() values
+  // Null, or timestamps.size() write sequence numbers, kept for groups whose rows compete with
+  // those of other groups for the same series and timestamp.
+  const uint64_t* sequences = nullptr;
+};
+
+// Encodes chunks. Keeps scratch memory between calls; one thread at a time.
+class ChunkEncoder {
+ public:
+  ChunkEncoder();
+  ~ChunkEncoder();
+  ChunkEncoder(ChunkEncoder&&) noexcept;
+  ChunkEncoder& operator=(ChunkEncoder&&) noexcept;
+
+  // Appends the chunk's bytes to *out.
+  void Encode(const ChunkInput& input, std::string* out);
+
+ private:
+  struct Scratch;
+  std::unique_ptr<Scratch> scratch_;
+};
+
+// How a column is encoded. On disk: numbers are never reused.
+enum class ColumnCodec : uint8_t {
+  kConstant = 0,
+  kRaw = 1,
+  kDecimalFrame = 2,  // value = integer / 10^exponent; integers bit-packed from the zone's minimum
+  kDecimalDelta = 3,  // the same; differences of neighbours bit-packed
+};
+
+// Reads a chunk in place: copies are cheap, the bytes must outlive it. Thread-safe (constant).
+// Row and column numbers are the caller's responsibility: out of range is a bug (CHECK).
+class ChunkView {
+ public:
+  // kDataLoss if the bytes are no chunk, or one of a later version.
+  static StatusOr<ChunkView> Open(std::string_view bytes);
+
+  size_t row_count() const { return row_count_; }
+  size_t column_count() const { return column_count_; }
+  bool has_sequences() const { return has_sequences_; }
+  std::string_view bytes() const { return bytes_; }
+  model::Timestamp min_time() const { return first_timestamp_; }
+  model::Timestamp max_time() const { return TimestampAt(row_count_ - 1); }
+
+  // O(1).
+  model::Timestamp TimestampAt(size_t row) const;
+  // The first row whose timestamp is >= `timestamp`; row_count() if there is none. Expected O(1).
+  size_t LowerBound(model::Timestamp timestamp) const;
+  // Rows first .. first + count - 1. Only the zones touched are decoded.
+  void DecodeTimestamps(size_t first, size_t count, model::Timestamp* out) const;
+
+  void DecodeColumn(size_t column, size_t first, size_t count, double* out) const;
+  // O(1); for delta-coded columns one zone is summed.
+  double ValueAt(size_t column, size_t row) const;
+  ColumnCodec codec(size_t column) const;
+  // Bytes that the column takes.
+  size_t column_size_bytes(size_t column) const { return Column(column).size(); }
+
+  // has_sequences() must be true.
+  void DecodeSequences(size_t first, size_t count, uint64_t* out) const;
+
+ private:
+  ChunkView() = default;
+
+  uint32_t SectionEnd(size_t section) const;
+  // Section 0 holds the timestamps, then the sequences if there are any, then the columns.
+  std::string_view Section(size_t section) const;
+  std::string_view Column(size_t column) const;
+
+  std::string_view bytes_;
+  uint32_t directory_end_ = 0;  // where section 0 begins
+  uint16_t row_count_ = 0;
+  uint16_t column_count_ = 0;
+  uint8_t timestamp_codec_ = 0;
+  bool wide_directory_ = false;
+  bool has_sequences_ = false;
+  model::Timestamp first_timestamp_ = 0;
+};
+
+}  // namespace tsdbd::storage
