@@ -1,0 +1,41 @@
+#pragma once
+// The PromQL parser: text to a type-checked tree (ast.h). Pure functions, thread-safe.
+//
+// The language is that of Prometheus 3.x. Every error is kInvalidArgument with the first mistake in
+// Prometheus' form, `<line>:<column>: parse error: <message>` (1-based, columns in bytes).
+
+#include <cstddef>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "common/status.h"
+#include "model/matcher.h"
+#include "query/ast.h"
+
+namespace tsdbd::query {
+
+// The experimental parts of the language; Prometheus has each behind a feature flag.
+struct ParserOptions {
+  bool experimental_functions = false;  // and the aggregations limitk and limit_ratio
+  bool duration_expressions = false;    // foo[5m * 2], offset step()
+  bool extended_ranges = false;         // anchored, smoothed
+  bool fill_modifiers = false;          // fill, fill_left, fill_right
+};
+
+// Longer than any query a dashboard sends; bounds the memory of its tree.
+inline constexpr size_t kMaxQueryBytes = 256 << 10;
+// Parentheses, calls, signs and the like inside one another: bounds the parser's own stack.
+inline constexpr int kMaxNesting = 250;
+// Levels of the tree, which operators in a row deepen as well (a + b + c ...): bounds the stack of
+// everything that walks a tree.
+inline constexpr int kMaxTreeDepth = 2'000;
+// Regexes in one expression: each may take megabytes once compiled (model::Matcher's bound).
+inline constexpr int kMaxRegexMatchers = 200;
+
+StatusOr<ExprPtr> ParseExpression(std::string_view text, const ParserOptions& options = {});
+
+// A `match[]` parameter: one vector selector, at least one matcher of which does not match "".
+StatusOr<std::vector<model::Matcher>> ParseSeriesSelector(std::string_view text);
+
+}  // namespace tsdbd::query
