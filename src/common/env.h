@@ -1,7 +1,7 @@
 #pragma once
 // Env: the only way to the file system, so that a test can put one under the database that fails
-// on demand (common/fault_env.h). Thread-safe; files are not shared between writers, except that
-// ReadAt may run beside anything.
+// on demand (common/fault_env_testing.h). Thread-safe; files are not shared between writers, except
+// that ReadAt may run beside anything.
 //
 // Durability: WriteAt reaches the disk at the next Sync of that file; a created, renamed or removed
 // name at the next SyncDirectory of its folder.
@@ -50,9 +50,9 @@ class FileLock {
 };
 
 enum class OpenMode {
-  kReadOnly,        // must exist
-  kReadWrite,       // must exist
-  kCreateOrTruncate // made, or emptied
+  kReadOnly,         // must exist
+  kReadWrite,        // must exist
+  kCreateOrTruncate  // made, or emptied
 };
 
 class Env {
@@ -83,5 +83,8 @@ class Env {
 // write temp, sync, rename, sync folder.
 Status WriteFileAtomically(Env* env, const std::string& path, std::string_view contents);
 StatusOr<std::string> ReadFile(Env* env, const std::string& path);
+
+// The folder that holds `path`; "." for a bare name.
+std::string ParentDirectory(std::string_view path);
 
 }  // namespace tsdbd
