@@ -22,6 +22,8 @@
 
 namespace tsdbd::storage {
 
+class TimestampColumnView;
+
 // Rows amortise headers up to about here, and a chunk's column (8 KiB raw) still fits in L1.
 inline constexpr size_t kMaxChunkRows = 1024;
 // A zone is the unit of random access: small enough to decode in about 100 ns.
@@ -94,10 +96,14 @@ class ChunkView {
  private:
   ChunkView() = default;
 
-  uint32_t SectionEnd(size_t section) const;
+  Status CheckDirectory();
+  Status CheckSections() const;
+  size_t FirstColumnSection() const { return has_sequences_ ? 2 : 1; }
+  size_t SectionEnd(size_t section) const;
   // Section 0 holds the timestamps, then the sequences if there are any, then the columns.
   std::string_view Section(size_t section) const;
   std::string_view Column(size_t column) const;
+  TimestampColumnView Timestamps() const;
 
   std::string_view bytes_;
   uint32_t directory_end_ = 0;  // where section 0 begins

@@ -1,0 +1,216 @@
+#include "storage/chunk.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "common/check.h"
+#include "storage/packed_integers.h"
+#include "storage/short_integers.h"
+#include "storage/timestamp_column.h"
+#include "storage/value_column.h"
+
+namespace tsdbd::storage {
+namespace {
+
+// Header: u8 version and flags, u8 timestamp codec, u16 rows, u16 columns, i64 first timestamp;
+// then the directory: where each section ends, counted from the directory's end.
+constexpr size_t kHeaderSize = 14;
+constexpr uint8_t kVersion = 1;  // in the high four bits of the first byte
+constexpr uint8_t kFlagSequences = 1;
+constexpr uint8_t kFlagWideDirectory = 2;
+constexpr uint8_t kKnownFlags = kFlagSequences | kFlagWideDirectory;
+
+unsigned EntrySize(bool wide) {
+  return wide ? sizeof(uint32_t) : sizeof(uint16_t);
+}
+
+void AppendSequences(const uint64_t* sequences, size_t count, std::string* out) {
+  const PackedIntegersEncoder encoder(sequences, count);
+  out->push_back(static_cast<char>(encoder.coding()));
+  encoder.Append(out);
+}
+
+// The column behind its coding byte, or nothing if it is not well-formed.
+std::optional<PackedIntegersView> OpenSequences(std::string_view section, size_t count) {
+  if (section.empty() || static_cast<uint8_t>(section[0]) > 1) {
+    return std::nullopt;
+  }
+  return PackedIntegersView::Open(section.substr(1), static_cast<IntegerCoding>(section[0]), count);
+}
+
+}  // namespace
+
+struct ChunkEncoder::Scratch {
+  ValueColumnScratch values;
+  std::string sections;
+  std::vector<uint32_t> section_ends;
+};
+
+ChunkEncoder::ChunkEncoder() : scratch_(std::make_unique<Scratch>()) {}
+ChunkEncoder::~ChunkEncoder() = default;
+ChunkEncoder::ChunkEncoder(ChunkEncoder&&) noexcept = default;
+ChunkEncoder& ChunkEncoder::operator=(ChunkEncoder&&) noexcept = default;
+
+void ChunkEncoder::Encode(const ChunkInput& input, std::string* out) {
+  const size_t rows = input.timestamps.size();
+  CHECK(rows >= 1 && rows <= kMaxChunkRows && input.columns.size() <= kMaxChunkColumns);
+  std::string& sections = scratch_->sections;
+  std::vector<uint32_t>& ends = scratch_->section_ends;
+  sections.clear();
+  ends.clear();
+  const auto end_section = [&] { ends.push_back(static_cast<uint32_t>(sections.size())); };
+
+  const TimestampCodec timestamp_codec = EncodeTimestamps(input.timestamps, &sections);
+  end_section();
+  if (input.sequences != nullptr) {
+    AppendSequences(input.sequences, rows, &sections);
+    end_section();
+  }
+  for (const double* column : input.columns) {
+    EncodeValues({column, rows}, &scratch_->values, &sections);
+    end_section();
+  }
+
+  const bool wide = sections.size() > UINT16_MAX;
+  const uint8_t flags =
+      (input.sequences != nullptr ? kFlagSequences : 0) | (wide ? kFlagWideDirectory : 0);
+  out->push_back(static_cast<char>(kVersion << 4 | flags));
+  out->push_back(static_cast<char>(timestamp_codec));
+  AppendBytes(rows, sizeof(uint16_t), out);
+  AppendBytes(input.columns.size(), sizeof(uint16_t), out);
+  AppendBytes(static_cast<uint64_t>(input.timestamps[0]), sizeof(uint64_t), out);
+  for (const uint32_t end : ends) {
+    AppendBytes(end, EntrySize(wide), out);
+  }
+  out->append(sections);
+}
+
+StatusOr<ChunkView> ChunkView::Open(std::string_view bytes) {
+  if (bytes.size() < kHeaderSize) {
+    return DataLoss("chunk of {} bytes is shorter than its header", bytes.size());
+  }
+  const auto version_and_flags = static_cast<uint8_t>(bytes[0]);
+  if (version_and_flags >> 4 != kVersion || ((version_and_flags & 0xF) & ~kKnownFlags) != 0) {
+    return DataLoss("chunk begins with {:#04x}: not a version or flag known here",
+                    version_and_flags);
+  }
+  ChunkView view;
+  view.bytes_ = bytes;
+  view.has_sequences_ = version_and_flags & kFlagSequences;
+  view.wide_directory_ = version_and_flags & kFlagWideDirectory;
+  view.timestamp_codec_ = static_cast<uint8_t>(bytes[1]);
+  view.row_count_ = static_cast<uint16_t>(ReadUnsigned(bytes.data() + 2, sizeof(uint16_t)));
+  view.column_count_ = static_cast<uint16_t>(ReadUnsigned(bytes.data() + 4, sizeof(uint16_t)));
+  view.first_timestamp_ =
+      static_cast<model::Timestamp>(ReadUnsigned(bytes.data() + 6, sizeof(uint64_t)));
+  if (view.row_count_ < 1 || view.row_count_ > kMaxChunkRows) {
+    return DataLoss("chunk says it has {} rows", view.row_count_);
+  }
+  RETURN_IF_ERROR(view.CheckDirectory());
+  RETURN_IF_ERROR(view.CheckSections());
+  return view;
+}
+
+Status ChunkView::CheckDirectory() {
+  const size_t section_count = FirstColumnSection() + column_count_;
+  const size_t directory_end = kHeaderSize + section_count * EntrySize(wide_directory_);
+  if (bytes_.size() < directory_end || bytes_.size() > UINT32_MAX) {
+    return DataLoss("chunk of {} bytes cannot hold {} sections", bytes_.size(), section_count);
+  }
+  directory_end_ = static_cast<uint32_t>(directory_end);
+  size_t begin = 0;
+  for (size_t section = 0; section < section_count; ++section) {
+    const size_t end = SectionEnd(section);
+    if (end < begin || end > bytes_.size() - directory_end) {
+      return DataLoss("chunk section {} ends at {}, beyond the chunk's {} bytes", section, end,
+                      bytes_.size());
+    }
+    begin = end;
+  }
+  if (begin != bytes_.size() - directory_end) {
+    return DataLoss("chunk has {} bytes behind its sections",
+                    bytes_.size() - directory_end - begin);
+  }
+  return OkStatus();
+}
+
+Status ChunkView::CheckSections() const {
+  if (!TimestampColumnView::Open(Section(0), timestamp_codec_, first_timestamp_, row_count_)) {
+    return DataLoss("chunk has a malformed timestamp column (codec {})", timestamp_codec_);
+  }
+  if (has_sequences_ && !OpenSequences(Section(1), row_count_)) {
+    return DataLoss("chunk has a malformed sequence column");
+  }
+  for (size_t column = 0; column < column_count_; ++column) {
+    if (!ValueColumnView::Open(Column(column), row_count_)) {
+      return DataLoss("chunk has a malformed or unknown value column {}", column);
+    }
+  }
+  return OkStatus();
+}
+
+size_t ChunkView::SectionEnd(size_t section) const {
+  const unsigned entry_size = EntrySize(wide_directory_);
+  return ReadUnsigned(bytes_.data() + kHeaderSize + section * entry_size, entry_size);
+}
+
+std::string_view ChunkView::Section(size_t section) const {
+  const size_t begin = section == 0 ? 0 : SectionEnd(section - 1);
+  return bytes_.substr(directory_end_ + begin, SectionEnd(section) - begin);
+}
+
+std::string_view ChunkView::Column(size_t column) const {
+  CHECK(column < column_count_);
+  return Section(FirstColumnSection() + column);
+}
+
+TimestampColumnView ChunkView::Timestamps() const {
+  return TimestampColumnView(Section(0), static_cast<TimestampCodec>(timestamp_codec_),
+                             first_timestamp_, row_count_);
+}
+
+model::Timestamp ChunkView::TimestampAt(size_t row) const {
+  CHECK(row < row_count_);
+  return Timestamps().At(row);
+}
+
+size_t ChunkView::LowerBound(model::Timestamp timestamp) const {
+  return Timestamps().LowerBound(timestamp);
+}
+
+void ChunkView::DecodeTimestamps(size_t first, size_t count, model::Timestamp* out) const {
+  CHECK(first <= row_count_ && count <= row_count_ - first);
+  Timestamps().Decode(first, count, out);
+}
+
+void ChunkView::DecodeColumn(size_t column, size_t first, size_t count, double* out) const {
+  CHECK(first <= row_count_ && count <= row_count_ - first);
+  ValueColumnView(Column(column), row_count_).Decode(first, count, out);
+}
+
+double ChunkView::ValueAt(size_t column, size_t row) const {
+  CHECK(row < row_count_);
+  return ValueColumnView(Column(column), row_count_).At(row);
+}
+
+ColumnCodec ChunkView::codec(size_t column) const {
+  return static_cast<ColumnCodec>(Column(column)[0]);
+}
+
+void ChunkView::DecodeSequences(size_t first, size_t count, uint64_t* out) const {
+  CHECK(has_sequences_ && first <= row_count_ && count <= row_count_ - first);
+  const std::string_view section = Section(1);
+  const PackedIntegersView sequences(section.substr(1), static_cast<IntegerCoding>(section[0]),
+                                     row_count_);
+  uint64_t zone[kZoneBufferSize];
+  for (size_t row = first; row < first + count;) {
+    const size_t begin = row % kZoneRows;
+    const size_t rows = std::min(kZoneRows - begin, first + count - row);
+    sequences.DecodeZone(row / kZoneRows, zone);
+    std::copy_n(zone + begin, rows, out + (row - first));
+    row += rows;
+  }
+}
+
+}  // namespace tsdbd::storage

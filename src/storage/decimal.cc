@@ -1,0 +1,185 @@
+#include "storage/decimal.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "storage/decimal.cc"
+#include <hwy/foreach_target.h>
+// After foreach_target.h.
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace tsdbd::storage::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// 1.5 * 2^52: added to a double below 2^51 it rounds that to an integer, which then is the
+// difference of the bit patterns. This is what makes both directions a few vector instructions.
+constexpr double kMagic = 6755399441055744.0;
+constexpr int64_t kMagicBits = 0x4338000000000000;
+constexpr double kIntegerLimit = 2251799813685248.0;  // 2^51
+
+using D = hn::ScalableTag<double>;
+using U = hn::ScalableTag<uint64_t>;
+
+// A power of ten as a vector; division by 1 is left out, as integers are the commonest case.
+struct Scale {
+  hn::Vec<D> power;
+  bool is_one;
+};
+
+HWY_INLINE hn::Vec<D> Decode(hn::Vec<U> integers, const Scale& scale) {
+  const D d;
+  const U u;
+  const auto magic_bits = hn::Set(u, static_cast<uint64_t>(kMagicBits));
+  const auto whole = hn::Sub(hn::BitCast(d, hn::Add(integers, magic_bits)), hn::Set(d, kMagic));
+  return scale.is_one ? whole : hn::Div(whole, scale.power);
+}
+
+void DecodeAll(const uint64_t* integers, size_t count, double power, double* out) {
+  const D d;
+  const U u;
+  const Scale scale = {hn::Set(d, power), power == 1.0};
+  const size_t lanes = hn::Lanes(d);
+  size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    hn::StoreU(Decode(hn::LoadU(u, integers + i), scale), d, out + i);
+  }
+  for (; i < count; ++i) {
+    const double whole =
+        std::bit_cast<double>(integers[i] + static_cast<uint64_t>(kMagicBits)) - kMagic;
+    out[i] = whole / power;
+  }
+}
+
+// Whether all of them come back bit for bit.
+bool EncodeAll(const double* values, size_t count, double power, uint64_t* integers) {
+  const D d;
+  const U u;
+  const Scale scale = {hn::Set(d, power), power == 1.0};
+  const auto magic_bits = hn::Set(u, static_cast<uint64_t>(kMagicBits));
+  const auto limit = hn::Set(d, kIntegerLimit);
+  const size_t lanes = hn::Lanes(d);
+  auto wrong_bits = hn::Zero(u);
+  auto in_range = hn::Eq(hn::Zero(d), hn::Zero(d));
+  size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto value = hn::LoadU(d, values + i);
+    const auto scaled = hn::Mul(value, scale.power);
+    const auto rounded = hn::Add(scaled, hn::Set(d, kMagic));
+    const auto integer = hn::Sub(hn::BitCast(u, rounded), magic_bits);
+    hn::StoreU(integer, u, integers + i);
+    wrong_bits =
+        hn::Or(wrong_bits, hn::Xor(hn::BitCast(u, Decode(integer, scale)), hn::BitCast(u, value)));
+    in_range = hn::And(in_range, hn::Lt(hn::Abs(scaled), limit));  // false for NaN
+  }
+  bool good = hn::AllTrue(d, in_range) && hn::AllTrue(u, hn::Eq(wrong_bits, hn::Zero(u)));
+  for (; i < count; ++i) {
+    const double scaled = values[i] * power;
+    const double rounded = scaled + kMagic;
+    integers[i] = std::bit_cast<uint64_t>(rounded) - static_cast<uint64_t>(kMagicBits);
+    const double back = (rounded - kMagic) / power;
+    good &= std::abs(scaled) < kIntegerLimit &&
+            std::bit_cast<uint64_t>(back) == std::bit_cast<uint64_t>(values[i]);
+  }
+  return good;
+}
+
+}  // namespace tsdbd::storage::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tsdbd::storage {
+namespace {
+
+HWY_EXPORT(DecodeAll);
+HWY_EXPORT(EncodeAll);
+
+constexpr double kPowersOfTen[kMaxDecimalExponent + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,
+                                                          1e7,  1e8,  1e9,  1e10, 1e11, 1e12, 1e13,
+                                                          1e14, 1e15, 1e16, 1e17, 1e18};
+
+// The unit in which exceptions are looked for: small, so that a lone one costs little.
+constexpr size_t kBatch = 64;
+
+bool IsExact(double value, unsigned exponent) {
+  uint64_t integer;
+  return HWY_STATIC_DISPATCH(EncodeAll)(&value, 1, kPowersOfTen[exponent], &integer);
+}
+
+// The smallest exponent at which `value` is exact, or kMaxDecimalExponent + 1. If it is exact at
+// one exponent, then also at every larger one at which the integer still fits: hence the search.
+unsigned SmallestExponent(double value) {
+  constexpr unsigned kNone = kMaxDecimalExponent + 1;
+  if (IsExact(value, 0)) {
+    return 0;
+  }
+  unsigned high = 0;
+  while (high < kMaxDecimalExponent &&
+         std::abs(value) * kPowersOfTen[high + 1] < HWY_NAMESPACE::kIntegerLimit) {
+    ++high;
+  }
+  if (!IsExact(value, high)) {
+    return kNone;
+  }
+  unsigned low = 0;  // not exact
+  while (low + 1 < high) {
+    const unsigned middle = (low + high) / 2;
+    (IsExact(value, middle) ? high : low) = middle;
+  }
+  return high;
+}
+
+}  // namespace
+
+bool ChooseExponent(std::span<const double> values, unsigned* exponent) {
+  // Enough to tell columns of decimals from reals; a wrong guess costs space, never values.
+  constexpr size_t kSampleSize = 24;
+  constexpr size_t kBitsPerException = 80;  // row number and value
+  const size_t sample_size = std::min(values.size(), kSampleSize);
+  size_t count_at[kMaxDecimalExponent + 2] = {};
+  for (size_t i = 0; i < sample_size; ++i) {
+    ++count_at[SmallestExponent(values[i * values.size() / sample_size])];
+  }
+  size_t best_cost = sample_size * 64;  // of storing the doubles
+  size_t exceptions = sample_size;
+  bool found = false;
+  for (unsigned candidate = 0; candidate <= kMaxDecimalExponent; ++candidate) {
+    exceptions -= count_at[candidate];
+    // A further digit costs log2(10) = 3.3 bits in every row.
+    const size_t cost = exceptions * kBitsPerException + sample_size * candidate * 10 / 3;
+    if (count_at[candidate] > 0 && cost < best_cost) {
+      best_cost = cost;
+      *exponent = candidate;
+      found = true;
+    }
+  }
+  return found;
+}
+
+size_t ToIntegers(std::span<const double> values, unsigned exponent, uint64_t* integers,
+                  uint16_t* exceptions) {
+  const double power = kPowersOfTen[exponent];
+  const auto encode = HWY_DYNAMIC_DISPATCH(EncodeAll);
+  size_t exception_count = 0;
+  for (size_t first = 0; first < values.size(); first += kBatch) {
+    const size_t count = std::min(kBatch, values.size() - first);
+    if (encode(values.data() + first, count, power, integers + first)) {
+      continue;
+    }
+    for (size_t i = first; i < first + count; ++i) {
+      if (!IsExact(values[i], exponent)) {
+        exceptions[exception_count++] = static_cast<uint16_t>(i);
+      }
+    }
+  }
+  return exception_count;
+}
+
+void ToDoubles(const uint64_t* integers, size_t count, unsigned exponent, double* out) {
+  HWY_DYNAMIC_DISPATCH(DecodeAll)(integers, count, kPowersOfTen[exponent], out);
+}
+
+}  // namespace tsdbd::storage
+#endif  // HWY_ONCE

@@ -1,0 +1,30 @@
+#pragma once
+// Doubles that came from short decimals as integers: value = integer / 10^exponent. The division
+// of two exact doubles is correctly rounded, so whatever a parser read from "12.34" is exactly
+// 1234 / 100; every value is tried, and those that do not come back bit for bit (-0, NaN, true
+// reals) are the caller's exceptions. Results are the same on every CPU.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace tsdbd::storage {
+
+// 10^18 is far beyond what the integers' 51 bits can use except for tiny values; up to 10^22 a
+// power of ten is an exact double.
+inline constexpr unsigned kMaxDecimalExponent = 18;
+
+// The exponent that should need the fewest bits, from a sample of the values. False if the sample
+// does not look like decimals at all.
+bool ChooseExponent(std::span<const double> values, unsigned* exponent);
+
+// integers[i] for every value, and in `exceptions` the rising indexes of the values that
+// do not come back (whose integers mean nothing). Returns their number. `exceptions` has
+// room for values.size().
+size_t ToIntegers(std::span<const double> values, unsigned exponent, uint64_t* integers,
+                  uint16_t* exceptions);
+
+// out[i] = integers[i] / 10^exponent, integers being signed and of 51 bits; others give some value.
+void ToDoubles(const uint64_t* integers, size_t count, unsigned exponent, double* out);
+
+}  // namespace tsdbd::storage

@@ -1,0 +1,67 @@
+#pragma once
+// One column of doubles of a chunk. Layout (docs/formats/block.md): u8 codec, then
+//
+//   kConstant:     the high 0..8 bytes of the double that are not zero
+//   kRaw:          the doubles
+//   kDecimal*:     u8 exponent (bit 7: exceptions follow),
+//                  [u16 count, u16 row per exception (rising), u64 bits of the double each],
+//                  packed integers (packed_integers.h)
+//
+// Codec numbers from 4 on are free for later codecs.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "storage/chunk.h"
+#include "storage/packed_integers.h"
+
+namespace tsdbd::storage {
+
+struct ValueColumnScratch {
+  uint64_t integers[kMaxChunkRows];
+  uint16_t exceptions[kMaxChunkRows];
+};
+
+// Appends the smallest encoding. 1 .. kMaxChunkRows values.
+void EncodeValues(std::span<const double> values, ValueColumnScratch* scratch, std::string* out);
+
+// Reads such a column in place.
+class ValueColumnView {
+ public:
+  // Nothing if `bytes` are not exactly a column of `count` values.
+  static std::optional<ValueColumnView> Open(std::string_view bytes, size_t count);
+  // Of bytes that passed Open before.
+  ValueColumnView(std::string_view bytes, size_t count);
+
+  ColumnCodec codec() const { return static_cast<ColumnCodec>(bytes_[0]); }
+  void Decode(size_t first, size_t count, double* out) const;
+  double At(size_t row) const;
+
+ private:
+  bool IsDecimal() const {
+    return codec() == ColumnCodec::kDecimalFrame || codec() == ColumnCodec::kDecimalDelta;
+  }
+  IntegerCoding Coding() const {
+    return codec() == ColumnCodec::kDecimalFrame ? IntegerCoding::kFrame : IntegerCoding::kDelta;
+  }
+  double Constant() const;
+  uint16_t ExceptionRow(size_t index) const;
+  double ExceptionValue(size_t index) const;
+  // The first exception at `row` or behind.
+  size_t FindException(size_t row) const;
+  void DecodeDecimals(size_t first, size_t count, double* out) const;
+
+  std::string_view bytes_;
+  size_t count_;
+  unsigned exponent_ = 0;
+  size_t exception_count_ = 0;
+  size_t exceptions_offset_ = 0;
+  size_t integers_offset_ = 0;
+};
+
+}  // namespace tsdbd::storage
