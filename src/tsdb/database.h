@@ -7,7 +7,8 @@
 // file I/O and holds no lock that is held over file I/O, so event loops may call it.
 //
 // Invariants:
-// 1. A write whose callback got OK is on disk as `wal.sync` demands and visible to every later Select.
+// 1. A write whose callback got OK is on disk as `wal.sync` demands and visible to every later
+// Select.
 // 2. A batch is one WAL record: after a crash all of its accepted rows are there, or none.
 // 3. Of two rows with the same series and timestamp the one written last is served.
 
@@ -18,11 +19,16 @@
 #include <string_view>
 #include <vector>
 
+#include "common/clock.h"
 #include "common/env.h"
 #include "common/status.h"
 #include "model/row_batch.h"
 #include "model/series_source.h"
 #include "wal/log.h"
+
+namespace tsdbd::storage {
+class BlockManager;
+}
 
 namespace tsdbd::tsdb {
 
@@ -77,7 +83,7 @@ struct DatabaseStats {
   uint64_t groups = 0;
   uint64_t series = 0;
   uint64_t label_pairs = 0;
-  uint64_t head_bytes = 0;   // pools, chunks and buffers of the head and its index
+  uint64_t head_bytes = 0;  // pools, chunks and buffers of the head and its index
   uint64_t generation = 0;
   int64_t oldest_row_age_ms = 0;  // of the head, by time written; 0 if empty
 };
@@ -111,6 +117,7 @@ class Database : public model::SeriesSource {
   // Figures of the parts, for /metrics.
   const wal::Log& log() const;
   const wal::RecoveryReport& recovery() const;
+  const storage::BlockManager& blocks() const;
 
  private:
   class Impl;

@@ -1,0 +1,246 @@
+#include "index/series_index.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace tsdbd::index {
+
+void SeriesIndex::Add(IndexedGroup* group) {
+  MutexLock lock(&pending_mutex_);
+  pending_.push_back(group);
+}
+
+size_t SeriesIndex::pending_count() const {
+  MutexLock lock(&pending_mutex_);
+  return pending_.size();
+}
+
+void SeriesIndex::ApplyPending() {
+  MutexLock apply_lock(&apply_mutex_);
+  std::vector<IndexedGroup*> taken;
+  {
+    MutexLock lock(&pending_mutex_);
+    taken.swap(pending_);
+  }
+  for (size_t begin = 0; begin < taken.size(); begin += kApplyBatch) {
+    const size_t end = std::min(begin + kApplyBatch, taken.size());
+    WriterLock lock(&mutex_);
+    for (size_t i = begin; i < end; ++i) {
+      Apply(taken[i]);
+    }
+  }
+}
+
+void SeriesIndex::Apply(IndexedGroup* group) {
+  if (free_ids_.empty()) {
+    group->id = static_cast<uint32_t>(groups_.size());
+    groups_.push_back(group);
+  } else {
+    group->id = free_ids_.back();
+    free_ids_.pop_back();
+    groups_[group->id] = group;
+  }
+  group->schema->groups.Add(group->id);
+  for (LabelPair* pair : group->label_span()) {
+    if (pair->groups.empty()) {
+      pair->place_in_name = static_cast<uint32_t>(pair->name->pairs.size());
+      pair->name->pairs.push_back(pair);
+    }
+    pair->groups.Add(group->id);
+  }
+}
+
+void SeriesIndex::Remove(IndexedGroup* group) {
+  if (pending_count() > 0) {
+    ApplyPending();
+  }
+  WriterLock lock(&mutex_);
+  group->schema->groups.Remove(group->id);
+  for (LabelPair* pair : group->label_span()) {
+    pair->groups.Remove(group->id);
+    if (pair->groups.empty()) {
+      std::vector<LabelPair*>& pairs = pair->name->pairs;
+      pairs[pair->place_in_name] = pairs.back();
+      pairs[pair->place_in_name]->place_in_name = pair->place_in_name;
+      pairs.pop_back();
+    }
+  }
+  groups_[group->id] = nullptr;
+  free_ids_.push_back(group->id);
+}
+
+SelectedGroups::Columns SeriesIndex::MatchColumns(const Schema& schema,
+                                                  const std::vector<model::Matcher>& matchers) {
+  SelectedGroups::Columns result;
+  result.schema = &schema;
+  for (uint32_t column = 0; column < schema.column_count(); ++column) {
+    const bool all = std::ranges::all_of(matchers, [&](const model::Matcher& matcher) {
+      return matcher.name() != schema.column_label || matcher.Matches(schema.column_values[column]);
+    });
+    if (all) {
+      result.columns.push_back(column);
+    }
+  }
+  return result;
+}
+
+void SeriesIndex::Narrow(const model::Matcher& matcher, Roaring* candidates) const {
+  if (matcher.type() == model::MatchType::kEqual && !matcher.value().empty()) {
+    const LabelPair* pair = labels_->FindPair(matcher.name(), matcher.value());
+    if (pair == nullptr) {
+      *candidates = Roaring();
+    } else {
+      pair->groups.IntersectInto(candidates);
+    }
+    return;
+  }
+  // A matcher that accepts "" also accepts groups without the label, so for it the groups that
+  // have a value which does not match are taken away; for the others those that match are kept.
+  const LabelName* name = labels_->FindName(matcher.name());
+  Roaring listed;
+  if (name != nullptr) {
+    for (const LabelPair* pair : name->pairs) {
+      if (matcher.Matches(pair->value()) != matcher.MatchesEmpty()) {
+        pair->groups.UnionInto(&listed);
+      }
+    }
+  }
+  if (matcher.MatchesEmpty()) {
+    *candidates -= listed;
+  } else {
+    *candidates &= listed;
+  }
+}
+
+StatusOr<SelectedGroups> SeriesIndex::Select(const std::vector<model::Matcher>& matchers,
+                                             uint64_t max_series) {
+  if (pending_count() > 0) {
+    ApplyPending();
+  }
+  ReaderLock lock(&mutex_);
+  SelectedGroups result;
+  // A matcher's label can be the column label of some groups and an own label of others, so groups
+  // are narrowed per column label (in practice __name__, and __field__ where that is configured).
+  std::map<std::string_view, Roaring> candidates_of;
+  std::vector<uint32_t> columns_of_group(groups_.size());
+  labels_->ForEachSchema([&](const Schema* schema) NO_THREAD_SAFETY_ANALYSIS {
+    SelectedGroups::Columns columns = MatchColumns(*schema, matchers);
+    if (columns.columns.empty() || schema->groups.empty()) {
+      return;
+    }
+    Roaring groups;
+    schema->groups.UnionInto(&groups);
+    const auto index = static_cast<uint32_t>(result.columns.size());
+    for (const uint32_t id : groups) {
+      columns_of_group[id] = index;
+    }
+    candidates_of[schema->column_label] |= groups;
+    result.columns.push_back(std::move(columns));
+  });
+  for (auto& [column_label, candidates] : candidates_of) {
+    for (const model::Matcher& matcher : matchers) {
+      if (matcher.name() != column_label) {
+        Narrow(matcher, &candidates);
+      }
+    }
+    for (const uint32_t id : candidates) {
+      result.groups.push_back({groups_[id], columns_of_group[id]});
+      result.series_count += result.columns[columns_of_group[id]].columns.size();
+    }
+  }
+  if (max_series != 0 && result.series_count > max_series) {
+    return ResourceExhausted("the selector matches {} series, more than the limit of {}",
+                             result.series_count, max_series);
+  }
+  return result;
+}
+
+StatusOr<std::vector<std::string>> SeriesIndex::LabelNames(
+    const std::vector<model::Matcher>& matchers) {
+  ASSIGN_OR_RETURN(const SelectedGroups selected, Select(matchers, /*max_series=*/0));
+  std::set<std::string_view> names;
+  for (const SelectedGroups::Columns& columns : selected.columns) {
+    if (std::ranges::any_of(columns.columns, [&](uint32_t column) {
+          return !columns.schema->column_values[column].empty();
+        })) {
+      names.insert(columns.schema->column_label);
+    }
+  }
+  for (const SelectedGroups::Entry& entry : selected.groups) {
+    for (const LabelPair* pair : entry.group->label_span()) {
+      names.insert(pair->name->name);
+    }
+  }
+  return std::vector<std::string>(names.begin(), names.end());
+}
+
+StatusOr<std::vector<std::string>> SeriesIndex::LabelValues(
+    std::string_view name, const std::vector<model::Matcher>& matchers) {
+  std::set<std::string_view> values;
+  std::vector<bool> schema_is_used;
+  if (matchers.empty()) {
+    ApplyPending();
+    ReaderLock lock(&mutex_);
+    if (const LabelName* label = labels_->FindName(name)) {
+      for (const LabelPair* pair : label->pairs) {
+        values.insert(pair->value());
+      }
+    }
+    labels_->ForEachSchema([&](const Schema* schema) NO_THREAD_SAFETY_ANALYSIS {
+      if (schema->column_label == name && !schema->groups.empty()) {
+        values.insert(schema->column_values.begin(), schema->column_values.end());
+      }
+    });
+    values.erase("");
+    return std::vector<std::string>(values.begin(), values.end());
+  }
+  ASSIGN_OR_RETURN(const SelectedGroups selected, Select(matchers, /*max_series=*/0));
+  schema_is_used.resize(selected.columns.size());
+  for (const SelectedGroups::Entry& entry : selected.groups) {
+    schema_is_used[entry.columns] = true;
+    for (const LabelPair* pair : entry.group->label_span()) {
+      if (pair->name->name == name) {
+        values.insert(pair->value());
+      }
+    }
+  }
+  for (size_t i = 0; i < selected.columns.size(); ++i) {
+    const SelectedGroups::Columns& columns = selected.columns[i];
+    if (schema_is_used[i] && columns.schema->column_label == name) {
+      for (const uint32_t column : columns.columns) {
+        values.insert(columns.schema->column_values[column]);
+      }
+    }
+  }
+  values.erase("");
+  return std::vector<std::string>(values.begin(), values.end());
+}
+
+std::vector<IndexedGroup*> SeriesIndex::AllGroups() {
+  ApplyPending();
+  ReaderLock lock(&mutex_);
+  std::vector<IndexedGroup*> all;
+  all.reserve(groups_.size() - free_ids_.size());
+  for (IndexedGroup* group : groups_) {
+    if (group != nullptr) {
+      all.push_back(group);
+    }
+  }
+  return all;
+}
+
+uint64_t SeriesIndex::group_count() const {
+  const size_t pending = pending_count();
+  ReaderLock lock(&mutex_);
+  return groups_.size() - free_ids_.size() + pending;
+}
+
+uint64_t SeriesIndex::MemoryBytes() const {
+  ReaderLock lock(&mutex_);
+  // Bitmaps are not walked for this: a few bytes for each of a group's labels is close.
+  constexpr uint64_t kBytesPerGroup = sizeof(IndexedGroup*) + 32;
+  return groups_.size() * kBytesPerGroup;
+}
+
+}  // namespace tsdbd::index
