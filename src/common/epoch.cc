@@ -12,7 +12,7 @@ EpochGate::~EpochGate() {
 void EpochGate::Retire(FreeFunction free, void* owner, void* pointer, size_t size) {
   // A reader that could have seen the object counted itself before it took the lock under which
   // the object was unlinked, so a zero here means that nobody has it.
-  if (pin_count_.load(std::memory_order_seq_cst) == 0) {
+  if (!HasReaders()) {
     free(owner, pointer, size);
     return;
   }

@@ -47,6 +47,10 @@ class EpochGate {
   // The object must already be out of reach for readers that come from now on.
   void Retire(FreeFunction free, void* owner, void* pointer, size_t size);
 
+  // Whether anybody has a pin. If not, and the caller holds the lock that guards a link, nobody has
+  // what it leads to, and the caller may change it in place.
+  bool HasReaders() const { return pin_count_.load(std::memory_order_seq_cst) != 0; }
+
   // Objects that wait for a reader to go.
   size_t waiting_count() const { return waiting_count_.load(std::memory_order_relaxed); }
 

@@ -46,14 +46,23 @@ class CAPABILITY("mutex") Mutex {
   std::mutex mutex_;
 };
 
+// Fair: who waits to lock exclusively is not overtaken by new readers (std::shared_mutex on Linux
+// would let readers that overlap each other starve it). A thread must not lock it twice.
 class CAPABILITY("mutex") SharedMutex {
  public:
-  void Lock() ACQUIRE() { mutex_.lock(); }
+  void Lock() ACQUIRE() {
+    std::lock_guard<std::mutex> turn(turn_);
+    mutex_.lock();
+  }
   void Unlock() RELEASE() { mutex_.unlock(); }
-  void LockShared() ACQUIRE_SHARED() { mutex_.lock_shared(); }
+  void LockShared() ACQUIRE_SHARED() {
+    std::lock_guard<std::mutex> turn(turn_);
+    mutex_.lock_shared();
+  }
   void UnlockShared() RELEASE_SHARED() { mutex_.unlock_shared(); }
 
  private:
+  std::mutex turn_;
   std::shared_mutex mutex_;
 };
 
