@@ -77,6 +77,8 @@ class BodyBuffer {
   bool Commit(size_t bytes);
   // Reserve, copy, Commit.
   bool Append(std::string_view bytes);
+  // An empty buffer of the same pool.
+  BodyBuffer Sibling() const { return BodyBuffer(pool_); }
   // Gives memory and charge back.
   void Clear();
 

@@ -49,10 +49,15 @@ struct Answer {
   std::vector<HeaderField> headers = {};
 };
 
-class Exchange {
+// How answers are sent; from ServerOptions.
+struct AnswerRules {
+  size_t max_stream_bytes = 0;
+  size_t min_gzip_bytes = 0;
+};
+
+class Exchange : public std::enable_shared_from_this<Exchange> {
  public:
-  Exchange(std::unique_ptr<Request> request, std::shared_ptr<Mailbox> mailbox,
-           size_t max_stream_bytes);
+  Exchange(std::unique_ptr<Request> request, std::shared_ptr<Mailbox> mailbox, AnswerRules rules);
   ~Exchange();
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
@@ -64,29 +69,29 @@ class Exchange {
 
   // Answers in one piece. Compresses on the calling thread if the client asked for gzip and it
   // pays.
-  void Respond(Answer answer);
+  void Respond(Answer answer) EXCLUDES(mutex_);
   void Respond(int status, std::string_view content_type, std::string body);
 
-  // Answers piece by piece.
-  void BeginStream(int status, std::string_view content_type,
-                   std::vector<HeaderField> headers = {});
+  // Answers piece by piece. Pieces are gathered to some 16 KiB before they are sent.
+  void BeginStream(int status, std::string_view content_type, std::vector<HeaderField> headers = {})
+      EXCLUDES(mutex_);
   // Adds to the answer. Waits while the client is slower than the caller and more than
   // max_stream_bytes are buffered (on a loop thread it never waits, so stream little there). False
   // if nobody will read it, now or later: the client is gone, or asked for the head only.
-  bool Write(std::string_view bytes);
-  void End();
-  // Gives up an answer that has begun: the connection closes without the answer's end, so that the
-  // client knows it is not whole.
-  void Abort();
+  bool Write(std::string_view bytes) EXCLUDES(mutex_);
+  void End() EXCLUDES(mutex_);
+  // Gives up: a 500 if nothing of the answer is sent yet, or else the connection closes without the
+  // answer's end, so that the client knows it is not whole.
+  void Abort() EXCLUDES(mutex_);
 
   // True once the client is gone (or has closed its sending side, which looks the same).
   bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
   // Runs `callback` once when that happens, on the loop thread, or at once if it has. It must
   // neither block nor answer. It is dropped, with what it holds, when the answer is complete.
-  void OnCancel(std::function<void()> callback);
+  void OnCancel(std::function<void()> callback) EXCLUDES(mutex_);
   // Runs `callback` on the loop thread when the answer's last byte is with the kernel, or the
-  // client is gone; for timing answers.
-  void OnSent(std::function<void()> callback);
+  // client is gone; for timing answers. To be set before answering.
+  void OnSent(std::function<void()> callback) EXCLUDES(mutex_);
 
  private:
   friend class Connection;
@@ -96,42 +101,50 @@ class Exchange {
   // What the loop thread takes over to send.
   struct Output {
     bool has_head = false;
-    Answer head;         // for a stream: without body
-    std::string stream;  // bytes of the stream since the last time
+    bool is_stream = false;
+    Answer answer;       // if has_head; for a stream without body
+    std::string stream;  // its bytes since the last time
     bool ended = false;
     bool aborted = false;
+    std::function<void()> on_sent;  // once ended
   };
 
-  // Loop thread only.
-  void BeginHandler();
-  bool EndHandler();  // true if there is output to take
-  Output Take();
-  void Disconnect();  // the client is gone: nothing will be read
-  void Cancel();      // the client has closed its sending side
-  void Sent();
-  // The handler has let go of the exchange.
-  void Abandon();
+  // For the connection, on its loop thread. The handler gets a handle of its own, so that the
+  // connection learns when it lets go.
+  static void RunHandler(const std::shared_ptr<Exchange>& exchange,
+                         const std::function<void(std::shared_ptr<Exchange>)>& handler);
+  bool has_output() EXCLUDES(mutex_);
+  Output Take() EXCLUDES(mutex_);
+  // The client has closed its sending side.
+  void Cancel() EXCLUDES(mutex_);
+  // The connection is closed: nothing more will be sent.
+  void Disconnect() EXCLUDES(mutex_);
 
-  void AddOutput() EXCLUDES(mutex_);
+  // The handler has let go of the exchange.
+  void Abandon() EXCLUDES(mutex_);
+  // True if the caller must tell the loop, after unlocking.
+  bool NeedsPost() REQUIRES(mutex_);
+  void Post();
+  bool ShouldGzip(const Answer& answer) const;
 
   // Constant after construction.
   const std::unique_ptr<Request> request_;
   const std::shared_ptr<Mailbox> mailbox_;
-  const size_t max_stream_bytes_;
+  const AnswerRules rules_;
 
   // Loop thread only: null once the connection is closed.
   Connection* connection_ = nullptr;
 
-  std::atomic<bool> cancelled_ = false;
-
   // The thread that answers.
   std::unique_ptr<GzipStream> gzip_;
+
+  std::atomic<bool> cancelled_ = false;
 
   Mutex mutex_;
   CondVar drained_;
   State state_ GUARDED_BY(mutex_) = State::kWaiting;
-  bool in_handler_ GUARDED_BY(mutex_) = false;
-  bool posted_ GUARDED_BY(mutex_) = false;  // in the mailbox
+  bool in_handler_ GUARDED_BY(mutex_) = false;  // the loop looks for output after the handler
+  bool posted_ GUARDED_BY(mutex_) = false;      // the loop has been told and has not looked yet
   bool disconnected_ GUARDED_BY(mutex_) = false;
   bool head_taken_ GUARDED_BY(mutex_) = false;
   Answer answer_ GUARDED_BY(mutex_);

@@ -96,6 +96,7 @@ class Request {
  private:
   friend class RequestParser;
   friend class Exchange;
+  friend class Connection;
 
   std::string head_;  // the bytes that the views point into
   std::vector<HeaderView> headers_;

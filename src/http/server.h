@@ -103,7 +103,7 @@ class Server {
   ServerStatistics statistics() const;
 
  private:
-  const std::shared_ptr<ServerState> state_;
+  const std::unique_ptr<ServerState> state_;
   std::vector<std::unique_ptr<EventLoop>> loops_;
   uint16_t port_ = 0;
 };

@@ -1,0 +1,466 @@
+#include "http/connection.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "common/check.h"
+#include "http/event_loop.h"
+
+namespace tsdbd::http {
+
+namespace {
+
+// What a client may send ahead while a request of its is being answered, before it is no longer
+// read from. One more read may come on top.
+constexpr size_t kMaxPendingBytes = size_t{64} << 10;
+// Unsent bytes above which no further request is begun and no more of a stream is taken.
+constexpr size_t kMaxUnsentBytes = size_t{256} << 10;
+// A body must bring this much in every progress_timeout_ms: a modem does, a client that only wants
+// to hold the connection would have to work for it.
+constexpr uint64_t kMinProgressBytes = 1'024;
+// A client that is still sending when it has been refused gets this long after each read, and
+// progress_timeout_ms in all, to notice.
+constexpr uint64_t kLingerMs = 1'000;
+// Compressed bodies above this are inflated on libuv's threads: they would hold up the loop for
+// more than a few milliseconds.
+constexpr size_t kMaxInlineInflateBytes = size_t{256} << 10;
+
+}  // namespace
+
+struct Connection::InflateJob {
+  uv_work_t work;
+  Connection* connection;  // null once it is closed
+  std::unique_ptr<Request> request;
+  ContentCoding coding;
+  size_t max_body_bytes;
+  Refusal refusal;
+};
+
+Connection::Connection(EventLoop* loop, size_t index)
+    : loop_(loop),
+      index_(index),
+      socket_(this),
+      parser_(loop->state().options.max_head_bytes, loop->state().body_pool),
+      since_ms_(loop->now_ms()) {}
+
+Connection::~Connection() = default;
+
+void Connection::Open(int descriptor) {
+  socket_.Open(loop_->uv_loop(), descriptor);
+  socket_.SetReading(true);
+}
+
+std::span<char> Connection::ReadSpace() {
+  if (phase_ == Phase::kReading && pending_bytes() == 0) {
+    if (const std::span<char> space = parser_.DirectSpace(); !space.empty()) {
+      return space;
+    }
+  }
+  return loop_->read_buffer();
+}
+
+void Connection::OnRead(std::span<char> bytes) {
+  LoopCounters::Add(&loop_->mutable_counters()->received_bytes, bytes.size());
+  window_bytes_ += bytes.size();
+  std::string_view input(bytes.data(), bytes.size());
+  if (bytes.data() != loop_->read_buffer().data()) {
+    HandleEvent(parser_.CommitDirect(bytes.size()), /*is_body_here=*/true);
+  } else if (phase_ == Phase::kLingering) {
+    since_ms_ = loop_->now_ms();
+  } else {
+    if (pending_bytes() == 0) {
+      Process(&input);
+    }
+    pending_.append(input);
+  }
+  Settle();
+}
+
+void Connection::OnEndOfInput() {
+  is_input_ended_ = true;
+  if (exchange_ != nullptr) {
+    exchange_->Cancel();
+  }
+  Settle();
+}
+
+void Connection::OnWritten() {
+  if (exchange_ != nullptr && exchange_->has_output()) {
+    TakeOutput();
+  }
+  ProcessPending();
+  Settle();
+}
+
+void Connection::OnOutput(const std::shared_ptr<Exchange>& exchange) {
+  Connection* self = exchange->connection_;
+  if (self == nullptr || self->exchange_ != exchange || !exchange->has_output()) {
+    return;
+  }
+  self->TakeOutput();
+  self->ProcessPending();
+  self->Settle();
+}
+
+void Connection::ProcessPending() {
+  std::string_view input = std::string_view(pending_).substr(pending_offset_);
+  Process(&input);
+  pending_offset_ = pending_.size() - input.size();
+  if (input.empty()) {
+    std::string().swap(pending_);
+    pending_offset_ = 0;
+  }
+}
+
+void Connection::Process(std::string_view* input) {
+  while (phase_ == Phase::kReading && !IsChoked()) {
+    if (parser_.is_idle() && !input->empty()) {
+      since_ms_ = loop_->now_ms();
+    }
+    const RequestParser::Event event = parser_.Parse(input);
+    if (!HandleEvent(event, !input->empty())) {
+      return;
+    }
+  }
+}
+
+bool Connection::HandleEvent(RequestParser::Event event, bool is_body_here) {
+  switch (event) {
+    case RequestParser::Event::kNeedMore:
+      return false;
+    case RequestParser::Event::kHead:
+      HandleHead(is_body_here);
+      return true;
+    case RequestParser::Event::kMessage:
+      HandleMessage();
+      return true;
+    case RequestParser::Event::kRefused:
+      Refuse(parser_.refusal());
+      return false;
+  }
+  return false;
+}
+
+void Connection::HandleHead(bool is_body_here) {
+  const ServerOptions& options = loop_->state().options;
+  HeadDecision decision = loop_->state().on_head(parser_.request());
+  if (decision.handler == nullptr) {
+    Answer answer = HasNoBody(decision.status)
+                        ? Answer{.status = decision.status}
+                        : options.error_answer(decision.status, decision.reason);
+    std::move(decision.headers.begin(), decision.headers.end(), std::back_inserter(answer.headers));
+    SendOwnAnswer(std::move(answer), parser_.request(), /*close=*/parser_.has_body());
+    parser_.TakeRequest();
+    return;
+  }
+  handler_ = decision.handler;
+  BodyRules rules{options.max_body_bytes, decision.options->raw_content_encoding};
+  if (decision.options->max_body_bytes > 0) {
+    rules.max_body_bytes = decision.options->max_body_bytes;
+  }
+  if (const Refusal refusal = parser_.AcceptHead(rules)) {
+    Refuse(refusal);
+    return;
+  }
+  since_ms_ = loop_->now_ms();
+  window_bytes_ = 0;
+  if (parser_.has_body() && parser_.expects_continue() && !is_body_here) {
+    socket_.SendSmall("HTTP/1.1 100 Continue\r\n\r\n");
+  }
+}
+
+void Connection::HandleMessage() {
+  const ContentCoding coding = parser_.coding();
+  std::unique_ptr<Request> request = parser_.TakeRequest();
+  if (coding != ContentCoding::kIdentity && request->body().size() > kMaxInlineInflateBytes) {
+    InflateElsewhere(std::move(request));
+    return;
+  }
+  const Refusal refusal =
+      RequestParser::InflateBody(coding, parser_.max_body_bytes(), request.get());
+  OnInflated(std::move(request), refusal);
+}
+
+void Connection::InflateElsewhere(std::unique_ptr<Request> request) {
+  phase_ = Phase::kInflating;
+  inflate_job_ =
+      new InflateJob{{}, this, std::move(request), parser_.coding(), parser_.max_body_bytes(), {}};
+  inflate_job_->work.data = inflate_job_;
+  const auto inflate = [](uv_work_t* work) {
+    auto* job = static_cast<InflateJob*>(work->data);
+    job->refusal = RequestParser::InflateBody(job->coding, job->max_body_bytes, job->request.get());
+  };
+  const auto done = [](uv_work_t* work, int) {
+    const std::unique_ptr<InflateJob> job(static_cast<InflateJob*>(work->data));
+    if (Connection* connection = job->connection) {
+      connection->inflate_job_ = nullptr;
+      connection->OnInflated(std::move(job->request), job->refusal);
+      connection->ProcessPending();
+      connection->Settle();
+    }
+  };
+  CHECK(uv_queue_work(loop_->uv_loop(), &inflate_job_->work, inflate, done) == 0);
+}
+
+void Connection::OnInflated(std::unique_ptr<Request> request, Refusal refusal) {
+  if (refusal) {
+    Refuse(refusal);
+  } else {
+    Dispatch(std::move(request));
+  }
+}
+
+void Connection::Dispatch(std::unique_ptr<Request> request) {
+  const ServerOptions& options = loop_->state().options;
+  LoopCounters::Add(&loop_->mutable_counters()->requests);
+  exchange_ =
+      std::make_shared<Exchange>(std::move(request), loop_->mailbox(),
+                                 AnswerRules{options.max_stream_bytes, options.min_gzip_bytes});
+  exchange_->connection_ = this;
+  phase_ = Phase::kAnswering;
+  is_answer_begun_ = false;
+  if (is_input_ended_) {
+    exchange_->Cancel();
+  }
+  Exchange::RunHandler(exchange_, *handler_);
+  if (exchange_->has_output()) {
+    TakeOutput();
+  }
+}
+
+void Connection::TakeOutput() {
+  if (IsChoked()) {
+    return;
+  }
+  Exchange::Output output = exchange_->Take();
+  if (output.aborted && is_answer_begun_) {
+    socket_.CloseWithReset();
+    return;
+  }
+  if (output.on_sent) {
+    on_sent_.push_back(std::move(output.on_sent));
+  }
+  if (output.aborted) {
+    FinishAnswer();
+    Refuse({500, "the request was given up"});
+    return;
+  }
+  SendOutput(&output);
+  if (output.ended) {
+    FinishAnswer();
+    if (!keep_alive_) {
+      StartLingering();
+    }
+  }
+}
+
+void Connection::SendOutput(Exchange::Output* output) {
+  const Request* request = &exchange_->request();
+  const bool is_head_only = request->method() == Method::kHead;
+  const bool is_chunked = output->is_stream && !request->is_http_1_0();
+  if (output->has_head) {
+    const AnswerFraming streamed =
+        is_chunked ? AnswerFraming::kChunked : AnswerFraming::kUntilClose;
+    SendHead(output->answer, output->is_stream ? streamed : AnswerFraming::kLength, request);
+    is_answer_begun_ = true;
+    if (!is_head_only && !HasNoBody(output->answer.status)) {
+      socket_.SendBody(std::move(output->answer.body));
+    }
+  }
+  if (is_head_only || !output->is_stream) {
+    return;
+  }
+  if (!is_chunked) {
+    socket_.SendBody(std::move(output->stream));
+    return;
+  }
+  if (!output->stream.empty()) {
+    SendChunk(std::move(output->stream));
+  }
+  if (output->ended) {
+    socket_.SendSmall("0\r\n\r\n");
+  }
+}
+
+void Connection::SendHead(const Answer& answer, AnswerFraming framing, const Request* request) {
+  keep_alive_ = request != nullptr && request->keep_alive_ &&
+                framing != AnswerFraming::kUntilClose && !loop_->is_stopping();
+  std::string bytes;
+  AppendAnswerHead(answer,
+                   {.framing = framing,
+                    .length_bytes = answer.body.size(),
+                    .is_http_1_0 = request != nullptr && request->is_http_1_0(),
+                    .keep_alive = keep_alive_,
+                    .date = loop_->date()},
+                   &bytes);
+  socket_.SendSmall(bytes);
+  LoopCounters::Add(&loop_->mutable_counters()->answers_by_class[answer.status / 100]);
+}
+
+void Connection::SendChunk(std::string bytes) {
+  socket_.SendSmall(fmt::format("{:x}\r\n", bytes.size()));
+  socket_.SendBody(std::move(bytes));
+  socket_.SendSmall("\r\n");
+}
+
+void Connection::FinishAnswer() {
+  exchange_->connection_ = nullptr;
+  exchange_.reset();
+  phase_ = Phase::kReading;
+  since_ms_ = loop_->now_ms();
+}
+
+void Connection::SendOwnAnswer(Answer answer, const Request* request, bool close) {
+  LoopCounters::Add(&loop_->mutable_counters()->refused_requests);
+  SendHead(answer, AnswerFraming::kLength, close ? nullptr : request);
+  if (request == nullptr || request->method() != Method::kHead) {
+    socket_.SendBody(std::move(answer.body));
+  }
+  if (!keep_alive_) {
+    StartLingering();
+  }
+}
+
+void Connection::Refuse(Refusal refusal) {
+  Answer answer = loop_->state().options.error_answer(refusal.status, refusal.reason);
+  if (refusal.status == 503) {
+    answer.headers.push_back({"Retry-After", "1"});
+  } else if (refusal.status == 415) {
+    answer.headers.push_back({"Accept-Encoding", "gzip, deflate"});
+  }
+  SendOwnAnswer(std::move(answer), nullptr, /*close=*/true);
+}
+
+void Connection::StartLingering() {
+  phase_ = Phase::kLingering;
+  since_ms_ = loop_->now_ms();
+  linger_end_ms_ = since_ms_ + static_cast<uint64_t>(loop_->state().options.progress_timeout_ms);
+  parser_.TakeRequest();
+}
+
+void Connection::Settle() {
+  socket_.Flush();
+  if (socket_.is_closing()) {
+    return;
+  }
+  CountSent();
+  const bool is_all_sent = socket_.unsent_bytes() == 0;
+  if (is_all_sent) {
+    for (const std::function<void()>& callback : std::exchange(on_sent_, {})) {
+      callback();
+    }
+  }
+  const bool is_done =
+      phase_ == Phase::kLingering || (phase_ == Phase::kReading && pending_bytes() == 0);
+  if (is_input_ended_ && is_done && is_all_sent) {
+    Close();
+    return;
+  }
+  if (phase_ == Phase::kLingering) {
+    std::string().swap(pending_);
+    pending_offset_ = 0;
+    if (is_all_sent && !is_write_shut_) {
+      is_write_shut_ = true;
+      socket_.ShutDownWriting();
+    }
+  }
+  socket_.SetReading(!is_input_ended_ && pending_bytes() < kMaxPendingBytes);
+}
+
+void Connection::CountSent() {
+  const uint64_t sent_bytes = socket_.sent_bytes();
+  LoopCounters::Add(&loop_->mutable_counters()->sent_bytes, sent_bytes - counted_sent_bytes_);
+  if (sent_bytes != counted_sent_bytes_) {
+    counted_sent_bytes_ = sent_bytes;
+    stall_since_ms_ = loop_->now_ms();
+  }
+}
+
+bool Connection::IsChoked() {
+  if (socket_.unsent_bytes() > kMaxUnsentBytes) {
+    socket_.Flush();
+  }
+  return socket_.is_closing() || socket_.unsent_bytes() > kMaxUnsentBytes;
+}
+
+bool Connection::IsIdle() const {
+  return phase_ == Phase::kReading && parser_.is_idle() && pending_bytes() == 0;
+}
+
+bool Connection::IsWriteStalled(uint64_t now_ms) {
+  CountSent();
+  const auto limit_ms = static_cast<uint64_t>(loop_->state().options.write_stall_timeout_ms);
+  return now_ms - stall_since_ms_ > limit_ms;
+}
+
+void Connection::CheckTimeouts(uint64_t now_ms) {
+  if (socket_.is_closing()) {
+    return;
+  }
+  if (socket_.unsent_bytes() > 0) {
+    if (IsWriteStalled(now_ms)) {
+      LoopCounters::Add(&loop_->mutable_counters()->connections_timed_out);
+      socket_.CloseWithReset();
+    }
+  } else if (phase_ == Phase::kReading) {
+    CheckReadTimeouts(now_ms);
+  } else if (phase_ == Phase::kLingering &&
+             (now_ms - since_ms_ > kLingerMs || now_ms > linger_end_ms_)) {
+    Close();
+  }
+}
+
+void Connection::CheckReadTimeouts(uint64_t now_ms) {
+  const ServerOptions& options = loop_->state().options;
+  const uint64_t waited_ms = now_ms - since_ms_;
+  if (IsIdle()) {
+    if (waited_ms > static_cast<uint64_t>(options.idle_timeout_ms)) {
+      LoopCounters::Add(&loop_->mutable_counters()->connections_timed_out);
+      Close();
+    }
+    return;
+  }
+  if (waited_ms <= static_cast<uint64_t>(options.progress_timeout_ms)) {
+    return;
+  }
+  if (parser_.is_in_body() && window_bytes_ >= kMinProgressBytes) {
+    since_ms_ = now_ms;
+    window_bytes_ = 0;
+    return;
+  }
+  LoopCounters::Add(&loop_->mutable_counters()->connections_timed_out);
+  Refuse({408, "the request came too slowly"});
+  Settle();
+}
+
+void Connection::BeginStop() {
+  if (IsIdle() && socket_.unsent_bytes() == 0) {
+    Close();
+  } else if (IsIdle()) {
+    StartLingering();
+    Settle();
+  }
+}
+
+void Connection::Close() {
+  socket_.Close();
+}
+
+void Connection::OnClosed() {
+  CountSent();
+  if (inflate_job_ != nullptr) {
+    inflate_job_->connection = nullptr;
+  }
+  if (exchange_ != nullptr) {
+    exchange_->Disconnect();
+  }
+  for (const std::function<void()>& callback : on_sent_) {
+    callback();
+  }
+  loop_->Remove(this);
+}
+
+}  // namespace tsdbd::http

@@ -1,0 +1,121 @@
+#pragma once
+// Connection: HTTP on one socket: parses requests, runs handlers one at a time, sends their
+// answers, and ends the connection when its client is too slow, wrong or gone.
+//
+// Threads: its loop's only.
+//
+//   kReading ──request──> [kInflating] ──> kAnswering ──answer──> kReading ...
+//       └────────refusal, or last answer────────┴──> kLingering ──> closed
+//
+// Lingering: the last bytes are sent, the sending side is shut down, and what the client still
+// sends is dropped for a while. Closing at once would reset the connection and could take the
+// answer from a client that is still busy sending its body.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <uv.h>
+
+#include "http/answer_head.h"
+#include "http/exchange.h"
+#include "http/request_parser.h"
+#include "http/router.h"
+#include "http/socket.h"
+
+namespace tsdbd::http {
+
+class EventLoop;
+
+class Connection final : public SocketEvents {
+ public:
+  // `index`: where the loop keeps it.
+  Connection(EventLoop* loop, size_t index);
+  ~Connection() override;
+
+  void Open(int descriptor);
+
+  size_t index() const { return index_; }
+  void set_index(size_t index) { index_ = index; }
+
+  // From the mailbox. Does nothing if the exchange is no longer this connection's.
+  static void OnOutput(const std::shared_ptr<Exchange>& exchange);
+
+  void CheckTimeouts(uint64_t now_ms);
+  // The server stops: closes if idle, otherwise after the current answer.
+  void BeginStop();
+  void Close();
+
+ private:
+  enum class Phase : uint8_t { kReading, kInflating, kAnswering, kLingering };
+  struct InflateJob;
+
+  // SocketEvents
+  std::span<char> ReadSpace() override;
+  void OnRead(std::span<char> bytes) override;
+  void OnEndOfInput() override;
+  void OnWritten() override;
+  void OnBroken() override { Close(); }
+  void OnClosed() override;
+
+  // Requests.
+  void ProcessPending();
+  void Process(std::string_view* input);
+  // False if there is nothing to go on with.
+  bool HandleEvent(RequestParser::Event event, bool is_body_here);
+  void HandleHead(bool is_body_here);
+  void HandleMessage();
+  void InflateElsewhere(std::unique_ptr<Request> request);
+  void OnInflated(std::unique_ptr<Request> request, Refusal refusal);
+  void Dispatch(std::unique_ptr<Request> request);
+
+  // Answers.
+  void TakeOutput();
+  void SendOutput(Exchange::Output* output);
+  void SendHead(const Answer& answer, AnswerFraming framing, const Request* request);
+  void SendChunk(std::string bytes);
+  void FinishAnswer();
+  // Answers without a handler. `request` may be null; the connection ends then, or if `close`.
+  void SendOwnAnswer(Answer answer, const Request* request, bool close);
+  void Refuse(Refusal refusal);
+  void StartLingering();
+
+  // Sends what can be sent and brings the socket into line with the phase; after every event.
+  void Settle();
+  void CountSent();
+  bool IsChoked();
+  bool IsIdle() const;
+  bool IsWriteStalled(uint64_t now_ms);
+  void CheckReadTimeouts(uint64_t now_ms);
+  size_t pending_bytes() const { return pending_.size() - pending_offset_; }
+
+  EventLoop* const loop_;
+  size_t index_;
+  Socket socket_;
+  RequestParser parser_;
+
+  Phase phase_ = Phase::kReading;
+  bool is_input_ended_ = false;
+  bool is_write_shut_ = false;
+  bool is_answer_begun_ = false;                // the head of exchange_'s answer is queued
+  bool keep_alive_ = true;                      // as the last head said
+  const Handler* handler_ = nullptr;            // of the request that is coming
+  std::shared_ptr<Exchange> exchange_;          // while kAnswering
+  InflateJob* inflate_job_ = nullptr;           // while kInflating
+  std::string pending_;                         // came while a request was being answered
+  size_t pending_offset_ = 0;                   // taken of it
+  std::vector<std::function<void()>> on_sent_;  // for when all is with the kernel
+
+  uint64_t since_ms_;          // when the current wait for the client began
+  uint64_t window_bytes_ = 0;  // received since then
+  uint64_t linger_end_ms_ = 0;
+  uint64_t stall_since_ms_ = 0;  // when the kernel last took something
+  uint64_t counted_sent_bytes_ = 0;
+};
+
+}  // namespace tsdbd::http

@@ -1,0 +1,248 @@
+#include "http/event_loop.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <utility>
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/check.h"
+#include "http/connection.h"
+
+namespace tsdbd::http {
+
+namespace {
+
+// One read takes at most this much. Larger ones save system calls for chunked bodies only (others
+// are read in place), and it should stay in the core's cache.
+constexpr size_t kReadBufferBytes = size_t{64} << 10;
+// Accepted before the loop looks at its connections again.
+constexpr int kMaxAcceptsAtOnce = 64;
+// After a failed accept (out of descriptors) the loop does not try again at once: it would spin.
+// New connections wait in the kernel meanwhile.
+constexpr uint64_t kAcceptPauseMs = 100;
+// Timeouts are looked at eight times within the shortest of them, but not more often than a loop
+// with ten thousand connections can afford.
+constexpr int64_t kTimeoutFraction = 8;
+constexpr int64_t kMinTickMs = 10;
+constexpr int64_t kMaxTickMs = 500;
+
+constexpr std::string_view kTooManyConnections =
+    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
+    "X-Content-Type-Options: nosniff\r\nContent-Length: 0\r\n\r\n";
+
+uint64_t TickMs(const ServerOptions& options) {
+  const int64_t shortest_ms = std::min({options.idle_timeout_ms, options.progress_timeout_ms,
+                                        options.write_stall_timeout_ms, options.shutdown_grace_ms});
+  return static_cast<uint64_t>(std::clamp(shortest_ms / kTimeoutFraction, kMinTickMs, kMaxTickMs));
+}
+
+bool IsShortage(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+template <typename Handle>
+void CloseHandle(Handle* handle) {
+  if (!uv_is_closing(reinterpret_cast<uv_handle_t*>(handle))) {
+    uv_close(reinterpret_cast<uv_handle_t*>(handle), nullptr);
+  }
+}
+
+}  // namespace
+
+EventLoop::EventLoop(ServerState* state, int listener)
+    : state_(state),
+      mailbox_(std::make_shared<Mailbox>()),
+      listener_(listener),
+      read_buffer_(kReadBufferBytes) {
+  CHECK(uv_loop_init(&loop_) == 0);
+  CHECK(uv_async_init(&loop_, &wake_up_, [](uv_async_t* handle) {
+          static_cast<EventLoop*>(handle->data)->OnMail();
+        }) == 0);
+  CHECK(uv_poll_init(&loop_, &listener_poll_, listener_) == 0);
+  CHECK(uv_timer_init(&loop_, &accept_timer_) == 0);
+  CHECK(uv_timer_init(&loop_, &timeout_timer_) == 0);
+  wake_up_.data = listener_poll_.data = accept_timer_.data = timeout_timer_.data = this;
+  mailbox_->Open(&wake_up_);
+}
+
+EventLoop::~EventLoop() {
+  CHECK(!thread_.joinable());
+}
+
+void EventLoop::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void EventLoop::Join() {
+  if (thread_.joinable()) {
+    thread_.join();
+  }
+}
+
+void EventLoop::Run() {
+  // Signals are the main thread's; and a write to a closed socket must be an error, not a SIGPIPE.
+  sigset_t all_signals;
+  sigfillset(&all_signals);
+  pthread_sigmask(SIG_BLOCK, &all_signals, nullptr);
+  pthread_setname_np(pthread_self(), "http");
+  Mailbox::MarkLoopThread();
+
+  uv_poll_start(&listener_poll_, UV_READABLE, [](uv_poll_t* handle, int, int) {
+    static_cast<EventLoop*>(handle->data)->AcceptAll();
+  });
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  CHECK(uv_loop_close(&loop_) == 0);
+}
+
+void EventLoop::OnMail() {
+  const Mailbox::Mail mail = mailbox_->Take();
+  for (const int socket : mail.sockets) {
+    Adopt(socket);
+  }
+  for (const std::shared_ptr<Exchange>& exchange : mail.exchanges) {
+    Connection::OnOutput(exchange);
+  }
+  if (mail.stop && !is_stopping_) {
+    BeginStop();
+  }
+}
+
+void EventLoop::AcceptAll() {
+  for (int i = 0; i < kMaxAcceptsAtOnce; ++i) {
+    const int socket = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (socket >= 0) {
+      Assign(socket);
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      return;
+    } else if (IsShortage(errno)) {
+      OnAcceptFailed();
+      return;
+    }
+    // All else (ECONNABORTED, EPROTO, ...) concerns that one connection.
+  }
+}
+
+void EventLoop::OnAcceptFailed() {
+  LoopCounters::Add(&counters_.accept_failures);
+  uv_poll_stop(&listener_poll_);
+  const auto resume = [](uv_timer_t* handle) {
+    uv_poll_start(
+        &static_cast<EventLoop*>(handle->data)->listener_poll_, UV_READABLE,
+        [](uv_poll_t* poll, int, int) { static_cast<EventLoop*>(poll->data)->AcceptAll(); });
+  };
+  uv_timer_start(&accept_timer_, resume, kAcceptPauseMs, 0);
+}
+
+void EventLoop::Assign(int socket) {
+  LoopCounters::Add(&counters_.connections_accepted);
+  if (state_->open_connections.fetch_add(1) >= state_->options.max_connections) {
+    state_->open_connections.fetch_sub(1);
+    LoopCounters::Add(&counters_.connections_refused);
+    // Fits the empty send buffer of a new socket; whoever does not get it sees the close.
+    (void)send(socket, kTooManyConnections.data(), kTooManyConnections.size(),
+               MSG_DONTWAIT | MSG_NOSIGNAL);
+    close(socket);
+    return;
+  }
+  // The kernel spreads connections over the sockets at random; four of them on two loops would be
+  // all on one in every eighth case.
+  EventLoop* target = this;
+  for (EventLoop* loop : state_->loops) {
+    if (loop->load() < target->load()) {
+      target = loop;
+    }
+  }
+  target->load_.fetch_add(1, std::memory_order_relaxed);
+  if (target == this) {
+    Adopt(socket);
+  } else if (!target->mailbox_->PostSocket(socket)) {
+    close(socket);
+    target->Release();
+  }
+}
+
+void EventLoop::Adopt(int socket) {
+  if (is_stopping_) {
+    close(socket);
+    Release();
+    return;
+  }
+  if (connections_.empty()) {
+    const uint64_t tick_ms = TickMs(state_->options);
+    const auto tick = [](uv_timer_t* handle) {
+      static_cast<EventLoop*>(handle->data)->CheckTimeouts();
+    };
+    uv_timer_start(&timeout_timer_, tick, tick_ms, tick_ms);
+  }
+  connections_.push_back(std::make_unique<Connection>(this, connections_.size()));
+  connections_.back()->Open(socket);
+}
+
+void EventLoop::Release() {
+  load_.fetch_sub(1, std::memory_order_relaxed);
+  state_->open_connections.fetch_sub(1);
+}
+
+void EventLoop::Remove(Connection* connection) {
+  const size_t index = connection->index();
+  std::swap(connections_[index], connections_.back());
+  connections_[index]->set_index(index);
+  connections_.pop_back();
+  Release();
+  if (connections_.empty()) {
+    uv_timer_stop(&timeout_timer_);
+    FinishIfStopped();
+  }
+}
+
+std::string_view EventLoop::date() {
+  const int64_t seconds = std::time(nullptr);
+  if (seconds != date_seconds_) {
+    date_seconds_ = seconds;
+    date_ = HttpDate(seconds);
+  }
+  return date_;
+}
+
+void EventLoop::CheckTimeouts() {
+  const bool is_over = is_stopping_ && now_ms() >= stop_deadline_ms_;
+  for (const std::unique_ptr<Connection>& connection : connections_) {
+    if (is_over) {
+      connection->Close();
+    } else {
+      connection->CheckTimeouts(now_ms());
+    }
+  }
+}
+
+void EventLoop::BeginStop() {
+  is_stopping_ = true;
+  stop_deadline_ms_ = now_ms() + static_cast<uint64_t>(state_->options.shutdown_grace_ms);
+  CloseHandle(&listener_poll_);
+  CloseHandle(&accept_timer_);
+  close(listener_);
+  for (const std::unique_ptr<Connection>& connection : connections_) {
+    connection->BeginStop();
+  }
+  FinishIfStopped();
+}
+
+void EventLoop::FinishIfStopped() {
+  if (!is_stopping_ || !connections_.empty()) {
+    return;
+  }
+  mailbox_->Close();
+  for (const int socket : mailbox_->Take().sockets) {
+    close(socket);
+    Release();
+  }
+  CloseHandle(&wake_up_);
+  CloseHandle(&timeout_timer_);
+}
+
+}  // namespace tsdbd::http

@@ -1,0 +1,93 @@
+#pragma once
+// EventLoop: a thread with a libuv loop, a listening socket and the connections it serves. One
+// timer looks at all connections a few times a second, instead of a timer for each.
+//
+// Threads: Start, Stop, Join from the server's; load() and counters() from any; all else from its
+// own.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <uv.h>
+
+#include "http/mailbox.h"
+#include "http/server_state.h"
+
+namespace tsdbd::http {
+
+class Connection;
+
+class EventLoop {
+ public:
+  // Takes over `listener`, a listening, non-blocking socket.
+  EventLoop(ServerState* state, int listener);
+  ~EventLoop();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  void Start();
+  // Begins a graceful stop, which ends after shutdown_grace_ms at the latest.
+  void Stop() { mailbox_->PostStop(); }
+  void Join();
+
+  // Connections assigned to it, for balancing.
+  int load() const { return load_.load(std::memory_order_relaxed); }
+  const LoopCounters& counters() const { return counters_; }
+
+  // For connections.
+  uv_loop_t* uv_loop() { return &loop_; }
+  const ServerState& state() const { return *state_; }
+  LoopCounters* mutable_counters() { return &counters_; }
+  const std::shared_ptr<Mailbox>& mailbox() const { return mailbox_; }
+  // Read into and used up within one event.
+  std::span<char> read_buffer() { return read_buffer_; }
+  uint64_t now_ms() const { return uv_now(&loop_); }
+  // The time of day for answers, rendered once a second.
+  std::string_view date();
+  bool is_stopping() const { return is_stopping_; }
+  // The connection is closed. Destroys it.
+  void Remove(Connection* connection);
+
+ private:
+  void Run();
+  void OnMail();
+  void AcceptAll();
+  void OnAcceptFailed();
+  void Assign(int socket);
+  void Adopt(int socket);
+  void Release();
+  void CheckTimeouts();
+  void BeginStop();
+  void CloseListener();
+  void CloseAllConnections();
+  void FinishIfStopped();
+
+  ServerState* const state_;
+  const std::shared_ptr<Mailbox> mailbox_;
+  std::thread thread_;
+
+  std::atomic<int> load_ = 0;
+  LoopCounters counters_;
+
+  // The loop's thread only.
+  uv_loop_t loop_;
+  uv_async_t wake_up_;
+  uv_poll_t listener_poll_;
+  uv_timer_t accept_timer_;   // ends a pause after a failed accept
+  uv_timer_t timeout_timer_;  // runs while there are connections
+  int listener_;
+  std::vector<std::unique_ptr<Connection>> connections_;  // each knows its index
+  std::vector<char> read_buffer_;
+  std::string date_;
+  int64_t date_seconds_ = -1;
+  bool is_stopping_ = false;
+  uint64_t stop_deadline_ms_ = 0;
+};
+
+}  // namespace tsdbd::http
