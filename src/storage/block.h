@@ -26,27 +26,10 @@
 #include "model/matcher.h"
 #include "model/sample.h"
 #include "storage/block_format.h"
+#include "storage/block_meta.h"
 #include "storage/chunk.h"
 
 namespace tsdbd::storage {
-
-// What a block is. The first group is given to the writer, the second is counted by it.
-struct BlockMeta {
-  model::Timestamp partition_start = 0;  // included
-  model::Timestamp partition_end = 0;    // excluded
-  uint64_t generation_min = 0;           // the generations whose rows it holds
-  uint64_t generation_max = 0;
-  uint32_t level = 0;                // 0: flushed; a compacted block is one above its parents
-  std::vector<std::string> parents;  // file names of the blocks that this one replaces
-
-  model::Timestamp min_time = 0;
-  model::Timestamp max_time = 0;
-  uint64_t group_count = 0;
-  uint64_t series_count = 0;
-  uint64_t chunk_count = 0;
-  uint64_t row_count = 0;
-  uint64_t sample_count = 0;
-};
 
 // Answer of Select: group `group` with the columns column_sets[column_set] (rising).
 struct SelectedGroup {
@@ -107,18 +90,31 @@ class Block {
   friend class BlockSelector;
 
   Block() = default;
-  Status ParseFooter();
-  Status ParseMeta(std::string_view section);
-  Status CheckSections() const;
+  // Of bytes_ and path_, which are set.
+  Status Parse();
+  Status ParseSectionTable();
+  Status BindSections();
+  template <typename Record>
+  Status BindArray(SectionId id, std::span<const Record>* records) const;
+  StatusOr<std::string_view> FindSection(SectionId id) const;
+  Status CheckChecksum(const SectionEntry& section) const;
   Status CheckStructure() const;
-  std::string_view StringAt(const StringRef& string) const;
+  Status CheckOrder() const;
+  Status VerifyGroup(uint32_t group, uint64_t* rows, uint64_t* samples) const;
 
+  std::string_view StringAt(const StringRef& string) const {
+    return strings_.substr(string.offset, string.size);
+  }
+  std::string_view PairValue(const PairRecord& pair) const {
+    return strings_.substr(pair.value_offset, pair.value_size);
+  }
+  const SchemaRecord& Schema(uint32_t group) const { return schemas_[groups_[group].schema]; }
+
+  // Constant after Open.
   std::unique_ptr<MappedFile> file_;
   std::string path_;
   std::string_view bytes_;
   BlockMeta meta_;
-
-  // The sections, in place.
   std::vector<SectionEntry> section_table_;
   std::string_view strings_;
   std::string_view postings_;
@@ -130,10 +126,11 @@ class Block {
   std::span<const uint32_t> group_labels_;
   std::span<const ChunkRef> chunks_;
 
-  mutable std::atomic<bool> index_is_good_ = false;
+  // The outcome of CheckIndex.
+  mutable std::atomic<bool> index_is_good_ = false;  // saves the lock
   mutable Mutex check_mutex_;
-  mutable Status index_status_ GUARDED_BY(check_mutex_);
   mutable bool index_was_checked_ GUARDED_BY(check_mutex_) = false;
+  mutable Status index_status_ GUARDED_BY(check_mutex_);
 };
 
 }  // namespace tsdbd::storage

@@ -49,10 +49,29 @@ static_assert(sizeof(SectionEntry) == 32);
 struct Footer {
   uint32_t section_count;
   uint32_t version;
-  uint64_t table_checksum;  // XXH3 of the section table, then of the two fields above (seed)
+  uint64_t
+      table_checksum;  // XXH3 of the section table; the two fields above, as one u64, are the seed
   char magic[kBlockMagicSize];
 };
 static_assert(sizeof(Footer) == 24);
+
+// The beginning of kMeta. Behind it: the parents' names, each a u32 size and the bytes.
+struct MetaRecord {
+  int64_t partition_start;
+  int64_t partition_end;
+  uint64_t generation_min;
+  uint64_t generation_max;
+  int64_t min_time;
+  int64_t max_time;
+  uint64_t group_count;
+  uint64_t series_count;
+  uint64_t chunk_count;
+  uint64_t row_count;
+  uint64_t sample_count;
+  uint32_t level;
+  uint32_t parent_count;
+};
+static_assert(sizeof(MetaRecord) == 96);
 
 struct StringRef {
   uint64_t offset;

@@ -11,6 +11,7 @@
 // Crashes: a published file is complete. If a crash falls between the publication of a compacted
 // block and the removal of its parents, Open() removes them.
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -57,25 +58,43 @@ class BlockManager {
   BlockSnapshot Snapshot() const;
 
   // Drops the blocks whose samples are all older than `time`. Returns how many.
-  StatusOr<size_t> DropBefore(model::Timestamp time);
+  size_t DropBefore(model::Timestamp time);
 
   // Takes a block that failed its checks out of the set and its file to quarantine.
-  Status Quarantine(const std::shared_ptr<const Block>& block, const Status& reason);
+  void Quarantine(const std::shared_ptr<const Block>& block, const Status& reason);
 
   BlockStats Stats() const;
 
  private:
   BlockManager(Env* env, const std::string& data_dir);
 
+  std::string PathOf(const std::string& name) const { return blocks_dir_ + "/" + name; }
+  Status Load() REQUIRES(change_mutex_);
+  // Parents that a crash left beside the block that replaces them.
+  void RemoveReplaced(BlockList* blocks) REQUIRES(change_mutex_);
+  // Gives the files their names, appended to *renamed one by one, and opens them.
+  StatusOr<BlockList> RenameAndOpen(std::span<const std::string> temp_paths,
+                                    std::vector<std::string>* renamed) REQUIRES(change_mutex_);
+  // After a failed publication: nothing of it may stay behind.
+  void Discard(std::span<const std::string> temp_paths, std::span<const std::string> renamed)
+      REQUIRES(change_mutex_);
+  void Install(BlockList blocks) REQUIRES(change_mutex_);
+  // Files that are no longer live. What cannot be removed is logged; it comes up again, and is
+  // dealt with again, at the next start.
+  void RemoveFiles(std::span<const std::string> names) REQUIRES(change_mutex_);
+  void MoveToQuarantine(const std::string& name, const Status& reason) REQUIRES(change_mutex_);
+
+  // Constant.
   Env* const env_;
   const std::string blocks_dir_;
   const std::string quarantine_dir_;
+
   std::atomic<uint64_t> next_temp_ = 0;
 
-  // Held during file operations. Lock order: change_mutex_, then snapshot_mutex_.
+  // Held while the set of blocks changes, files included. Taken before snapshot_mutex_.
   Mutex change_mutex_;
   mutable Mutex snapshot_mutex_;
-  BlockSnapshot snapshot_ GUARDED_BY(snapshot_mutex_);
+  BlockSnapshot snapshot_ GUARDED_BY(snapshot_mutex_) = std::make_shared<const BlockList>();
   uint64_t quarantined_ GUARDED_BY(snapshot_mutex_) = 0;
 };
 

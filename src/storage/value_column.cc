@@ -175,6 +175,9 @@ size_t ValueColumnView::FindException(size_t row) const {
 
 void ValueColumnView::Decode(size_t first, size_t count, double* out) const {
   DCHECK(first + count <= count_);
+  if (count == 0) {
+    return;  // `out` may be null
+  }
   switch (codec()) {
     case ColumnCodec::kConstant:
       std::fill_n(out, count, Constant());
