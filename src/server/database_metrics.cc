@@ -1,0 +1,103 @@
+// The figures of head, index, WAL and recovery (metrics.h).
+
+#include "common/clock.h"
+#include "server/metrics.h"
+
+namespace tsdbd::server {
+namespace {
+
+// Shortens the lists below: every figure is an integer without labels.
+class Figures {
+ public:
+  explicit Figures(MetricWriter* writer) : writer_(writer) {}
+  void Counter(const char* name, const char* help, uint64_t value) {
+    writer_->Counter(name, help, static_cast<double>(value));
+  }
+  void Gauge(const char* name, const char* help, uint64_t value) {
+    writer_->Gauge(name, help, static_cast<double>(value));
+  }
+
+ private:
+  MetricWriter* const writer_;
+};
+
+void CollectHead(const tsdb::DatabaseStats& stats, MetricWriter* writer) {
+  Figures figures(writer);
+  figures.Counter("tsdbd_rows_written_total", "Rows stored since start.", stats.rows_written);
+  figures.Counter("tsdbd_samples_written_total", "Samples stored since start.",
+                  stats.samples_written);
+  figures.Counter("tsdbd_rows_refused_total", "Rows that the database refused.",
+                  stats.rows_refused);
+  figures.Counter("tsdbd_groups_created_total", "Series groups made.", stats.groups_created);
+  figures.Counter("tsdbd_groups_dropped_total", "Series groups that left memory.",
+                  stats.groups_dropped);
+  figures.Counter("tsdbd_flushes_total", "Generations written to blocks.", stats.flushes);
+  figures.Counter("tsdbd_flush_failures_total", "Flushes that failed.", stats.flush_failures);
+  figures.Gauge("tsdbd_head_groups", "Series groups in memory.", stats.groups);
+  figures.Gauge("tsdbd_head_series", "Series in memory.", stats.series);
+  figures.Gauge("tsdbd_head_bytes", "Memory of the head and its index.", stats.head_bytes);
+  figures.Gauge("tsdbd_head_generation", "Number of the head's generation.", stats.generation);
+  figures.Gauge("tsdbd_index_label_pairs", "Different label pairs in the index.",
+                stats.label_pairs);
+  writer->Gauge("tsdbd_head_oldest_row_age_seconds",
+                "Time since the head's oldest row was written.",
+                static_cast<double>(stats.oldest_row_age_ms) / 1000);
+}
+
+void CollectLog(const wal::LogStats& stats, MetricWriter* writer) {
+  Figures figures(writer);
+  figures.Counter("tsdbd_wal_records_total", "Records written.", stats.records);
+  figures.Counter("tsdbd_wal_record_bytes_total", "Their bytes.", stats.record_bytes);
+  figures.Counter("tsdbd_wal_written_bytes_total", "Bytes written, with headers and padding.",
+                  stats.written_bytes);
+  figures.Counter("tsdbd_wal_commits_total", "Group commits.", stats.commits);
+  figures.Counter("tsdbd_wal_failed_records_total", "Records that failed to be written.",
+                  stats.failed_records);
+  figures.Counter("tsdbd_wal_rejected_records_total",
+                  "Records refused: full queue, broken or poisoned log.", stats.rejected_records);
+  figures.Counter("tsdbd_wal_syncs_total", "Calls of fdatasync.", stats.syncs);
+  writer->Counter("tsdbd_wal_sync_seconds_total", "Time spent in fdatasync.",
+                  static_cast<double>(stats.sync_ns) / kNanosPerSecond);
+  writer->Gauge("tsdbd_wal_max_sync_seconds", "Longest fdatasync since start.",
+                static_cast<double>(stats.max_sync_ns) / kNanosPerSecond);
+  figures.Gauge("tsdbd_wal_queued_records", "Records that wait for the disk.",
+                stats.queued_records);
+  figures.Gauge("tsdbd_wal_queued_bytes", "Their bytes.", stats.queued_bytes);
+  figures.Gauge("tsdbd_wal_segments", "Segments in use.", stats.segments);
+  figures.Gauge("tsdbd_wal_segment_bytes", "Their size on disk.", stats.segment_bytes);
+  figures.Gauge("tsdbd_wal_spare_segments", "Segments kept for reuse.", stats.spare_segments);
+  figures.Counter("tsdbd_wal_segments_created_total", "Segments made by writing zeros.",
+                  stats.segments_created);
+  figures.Counter("tsdbd_wal_segments_recycled_total", "Segments made from old ones.",
+                  stats.segments_recycled);
+  figures.Counter("tsdbd_wal_segment_waits_total", "Times that no segment was ready.",
+                  stats.segment_waits);
+}
+
+void CollectRecovery(const wal::RecoveryReport& report, uint64_t rows, MetricWriter* writer) {
+  Figures figures(writer);
+  figures.Gauge("tsdbd_recovery_records", "Log records replayed at start.", report.records);
+  figures.Gauge("tsdbd_recovery_rows", "Rows replayed at start.", rows);
+  figures.Gauge("tsdbd_recovery_damaged_places", "Places of the log that failed their checks.",
+                report.damage_count);
+  writer->Gauge("tsdbd_recovery_duration_seconds", "Time the log's replay took.",
+                static_cast<double>(report.elapsed_ns) / kNanosPerSecond);
+}
+
+}  // namespace
+
+void CollectDatabase(const tsdb::Database& database, MetricWriter* writer) {
+  const tsdb::DatabaseStats stats = database.Stats();
+  CollectHead(stats, writer);
+  CollectLog(database.log().stats(), writer);
+  CollectRecovery(database.recovery(), stats.rows_recovered, writer);
+  const wal::HealthState health = database.log().health().state;
+  for (const auto& [state, name] :
+       {std::pair(wal::HealthState::kOk, "ok"), std::pair(wal::HealthState::kBroken, "broken"),
+        std::pair(wal::HealthState::kPoisoned, "poisoned")}) {
+    writer->Gauge("tsdbd_wal_health", "1 for the log's state: ok, broken (resumes), poisoned.",
+                  health == state ? 1 : 0, {{"state", name}});
+  }
+}
+
+}  // namespace tsdbd::server

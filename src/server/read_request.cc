@@ -1,0 +1,196 @@
+#include "server/read_request.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "common/clock.h"
+#include "query/parser.h"
+#include "query/query_error.h"
+#include "query/time_parse.h"
+#include "server/answers.h"
+
+namespace tsdbd::server {
+namespace {
+
+bool MatchesAll(const std::vector<model::Matcher>& matchers, const model::LabelViews& labels) {
+  return std::all_of(matchers.begin(), matchers.end(), [&](const model::Matcher& matcher) {
+    const auto label = std::find_if(labels.begin(), labels.end(), [&](const model::LabelView& l) {
+      return l.name == matcher.name();
+    });
+    return matcher.Matches(label == labels.end() ? "" : label->value);
+  });
+}
+
+Status Run(ReadRequest* request, const ReadFunction& function, AnswerStream* answer) {
+  RETURN_IF_ERROR(request->ReadParameters());
+  RETURN_IF_ERROR(request->CheckAlive());
+  return function(*request, answer);
+}
+
+}  // namespace
+
+bool AnswerStream::Write(std::string_view piece) {
+  if (!streaming_ && first_piece_.empty()) {
+    first_piece_ = piece;
+    return !exchange_->cancelled();
+  }
+  if (!streaming_) {
+    streaming_ = true;
+    exchange_->BeginStream(200, content_type_);
+    if (!exchange_->Write(first_piece_)) {
+      return false;
+    }
+  }
+  return exchange_->Write(piece);
+}
+
+void AnswerStream::Finish() {
+  if (streaming_) {
+    exchange_->End();
+  } else {
+    exchange_->Respond(200, content_type_, std::move(first_piece_));
+  }
+}
+
+void AnswerStream::Fail(const Status& status) {
+  if (streaming_) {
+    exchange_->Abort();
+  } else {
+    exchange_->Respond(PrometheusError(status));
+  }
+}
+
+ReadRequest::ReadRequest(Services* services, std::shared_ptr<http::Exchange> exchange)
+    : services_(services),
+      exchange_(std::move(exchange)),
+      cancel_(std::make_shared<model::CancelToken>()),
+      start_nanos_(MonotonicNanos()),
+      options_(services->config().query.options) {
+  options_.cancel = cancel_.get();
+  exchange_->OnCancel([cancel = cancel_] { cancel->Cancel(); });
+}
+
+Status ReadRequest::ReadParameters() {
+  if (!http().MergedParameters(&parameters_)) {
+    return InvalidArgument("the body is not a form although its Content-Type says so");
+  }
+  if (const auto timeout = parameters_.Find("timeout")) {
+    const auto nanos = query::ParseDurationParameter(*timeout);
+    if (!nanos.ok()) {
+      return query::InvalidParameter("timeout", nanos.status());
+    }
+    if (*nanos <= 0) {
+      return query::InvalidParameter("timeout", InvalidArgument("{} is not positive", *timeout));
+    }
+    options_.timeout_ns = std::min(options_.timeout_ns, *nanos);
+  }
+  return OkStatus();
+}
+
+StatusOr<model::Timestamp> ReadRequest::TimeParameter(std::string_view name,
+                                                      model::Timestamp fallback) const {
+  const auto text = parameters_.Find(name);
+  if (!text || text->empty()) {
+    return fallback;
+  }
+  const auto time = query::ParseTime(*text);
+  return time.ok() ? *time
+                   : StatusOr<model::Timestamp>(query::InvalidParameter(name, time.status()));
+}
+
+StatusOr<model::TimeRange> ReadRequest::RangeParameters() const {
+  ASSIGN_OR_RETURN(const model::Timestamp start, TimeParameter("start", model::kMinTimestamp));
+  ASSIGN_OR_RETURN(const model::Timestamp end, TimeParameter("end", model::kMaxTimestamp));
+  if (end < start) {
+    return query::InvalidParameter("end",
+                                   InvalidArgument("end timestamp must not be before start time"));
+  }
+  return model::TimeRange{.min = std::max(start, model::kMinTimestamp), .max = end};
+}
+
+StatusOr<uint64_t> ReadRequest::LimitParameter() const {
+  const std::string_view text = parameters_.Get("limit", "0");
+  uint64_t limit = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+  if (error != std::errc() || stop != text.data() + text.size()) {
+    return query::InvalidParameter("limit", InvalidArgument("{} is not a whole number", text));
+  }
+  return limit;
+}
+
+StatusOr<std::vector<model::SelectRequest>> ReadRequest::SelectRequests(
+    const model::TimeRange& range) const {
+  std::vector<model::SelectRequest> requests;
+  for (const std::string_view selector : parameters_.FindAll("match[]")) {
+    auto matchers = query::ParseSeriesSelector(selector);
+    if (!matchers.ok()) {
+      return query::InvalidParameter("match[]", matchers.status());
+    }
+    requests.push_back({.matchers = *std::move(matchers),
+                        .range = range,
+                        .max_series = options_.max_series,
+                        .cancel = options_.cancel});
+  }
+  return requests;
+}
+
+Status ReadRequest::CheckAlive() const {
+  if (cancel_->cancelled()) {
+    return MakeStatus(StatusCode::kCancelled, "the client has gone away");
+  }
+  if (MonotonicNanos() - start_nanos_ > options_.timeout_ns) {
+    return MakeStatus(StatusCode::kDeadlineExceeded, "the request took longer than its timeout");
+  }
+  return OkStatus();
+}
+
+void RunRead(Services* services, std::string_view api, std::string_view content_type,
+             std::shared_ptr<http::Exchange> exchange, ReadFunction function) {
+  const auto count = [services, api](const Status& status) {
+    services->metrics()
+        .query_requests(api, status.ok() ? "ok" : query::ErrorKindOf(status).name)
+        .Increment();
+  };
+  const bool submitted = services->query_pool().TrySubmit(
+      [services, count, content_type, exchange, function = std::move(function)] {
+        ReadRequest request(services, exchange);
+        AnswerStream answer(exchange, content_type);
+        const Status status = Run(&request, function, &answer);
+        count(status);
+        if (status.ok()) {
+          answer.Finish();
+        } else {
+          answer.Fail(status);
+        }
+      });
+  if (!submitted) {
+    const Status status = Unavailable("overload: too many queries are waiting (query.queue)");
+    count(status);
+    exchange->Respond(PrometheusError(status));
+  }
+}
+
+Status VisitSeries(const ReadRequest& read, const std::vector<model::SelectRequest>& requests,
+                   const std::function<Status(const model::SeriesSet& set, size_t series,
+                                              const model::LabelViews& labels)>& visit) {
+  model::LabelViews labels;
+  for (auto request = requests.begin(); request != requests.end(); ++request) {
+    ASSIGN_OR_RETURN(const auto set, read.services().database().Select(*request));
+    for (size_t series = 0; series < set->size(); ++series) {
+      RETURN_IF_ERROR(read.CheckAlive());
+      set->GetLabels(series, &labels);
+      // What an earlier selector matches, it has visited.
+      const bool visited =
+          std::any_of(requests.begin(), request, [&](const model::SelectRequest& earlier) {
+            return MatchesAll(earlier.matchers, labels);
+          });
+      if (!visited) {
+        RETURN_IF_ERROR(visit(*set, series, labels));
+      }
+    }
+  }
+  return OkStatus();
+}
+
+}  // namespace tsdbd::server

@@ -1,0 +1,32 @@
+#pragma once
+// The routes, one file per family. docs/http-api.md describes them for clients. Handlers run on
+// loop threads and do there only what is quick; the rest goes to a pool of the services.
+
+#include "http/router.h"
+#include "server/services.h"
+
+namespace tsdbd::server {
+
+// POST /write, POST /api/v2/write: influx_write_routes.cc.
+void AddInfluxWriteRoutes(Services* services, http::Router* router);
+// /ping, /query: influx_query_routes.cc.
+void AddInfluxQueryRoutes(Services* services, http::Router* router);
+// /api/v1/query, query_range, series, labels, label/{name}/values: prometheus_routes.cc.
+void AddPrometheusRoutes(Services* services, http::Router* router);
+// /api/v1/export: export_route.cc.
+void AddExportRoute(Services* services, http::Router* router);
+// /-/healthy, /-/ready, /health, /ready: health_routes.cc.
+void AddHealthRoutes(Services* services, http::Router* router);
+// /metrics, /debug/…, POST /api/v1/admin/flush: admin_routes.cc.
+void AddAdminRoutes(Services* services, http::Router* router);
+
+inline void AddAllRoutes(Services* services, http::Router* router) {
+  AddInfluxWriteRoutes(services, router);
+  AddInfluxQueryRoutes(services, router);
+  AddPrometheusRoutes(services, router);
+  AddExportRoute(services, router);
+  AddHealthRoutes(services, router);
+  AddAdminRoutes(services, router);
+}
+
+}  // namespace tsdbd::server
