@@ -18,85 +18,19 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "common/env.h"
+#include "common/mutex.h"
 #include "common/status.h"
+#include "wal/buffer_pool.h"
+#include "wal/commit_builder.h"
+#include "wal/log_types.h"
 #include "wal/recovery.h"
+#include "wal/segment_files.h"
 
 namespace tsdbd::wal {
-
-enum class SyncMode {
-  kAlways,    // a record is done when it is on disk
-  kInterval,  // done when written; on disk at most sync_interval_ms later
-  kNone       // done when written; on disk when the kernel or the end of a segment says so
-};
-
-// One group commit, for those who time stages. sync_ns is 0 where the mode did not sync.
-struct CommitTiming {
-  uint64_t records = 0;
-  uint64_t written_bytes = 0;
-  int64_t write_ns = 0;
-  int64_t sync_ns = 0;
-};
-
-struct LogOptions {
-  std::string directory;  // made if it does not exist; one Log at a time
-  SyncMode sync_mode = SyncMode::kAlways;
-  int64_t sync_interval_ms = 100;
-  // Preallocation of one costs some 20 ms of disk time, so not much smaller; replay and dropping
-  // work in whole segments, so not much larger.
-  uint64_t segment_bytes = 16 << 20;
-  // Bounds the time of one write, and so the wait of the records behind it.
-  uint64_t max_commit_bytes = 8 << 20;
-  // Longer records are refused. Above the largest request body after inflating.
-  uint64_t max_record_bytes = 256 << 20;
-  // Records accepted but not yet done; beyond it Append() says kUnavailable.
-  uint64_t max_queued_bytes = 256 << 20;
-  // Ready ahead of the writer: two cover a burst of 32 MiB while the third is being written.
-  uint32_t prepared_segments = 2;
-  // Dropped segments kept for reuse; more are deleted.
-  uint32_t max_spare_segments = 4;
-  // Segments of older generations are dropped unread at Open: the caller has their contents
-  // elsewhere. Also the generation of the first record of an empty log.
-  uint64_t first_generation = 1;
-  // Called on the log's thread after each commit, before its callbacks.
-  std::function<void(const CommitTiming&)> on_commit;
-  // Salts segments so that the old contents of a reused file never pass for new. Random if unset.
-  std::function<uint64_t()> make_salt;
-};
-
-enum class HealthState {
-  kOk,
-  kBroken,   // a write failed (disk full, I/O error): StartGeneration() resumes
-  kPoisoned  // a sync failed, what is on disk is unknown: only a new Open() helps
-};
-
-struct Health {
-  HealthState state = HealthState::kOk;
-  Status status;  // why, unless kOk
-};
-
-struct LogStats {
-  uint64_t records = 0;        // done with OK
-  uint64_t record_bytes = 0;   // of those
-  uint64_t written_bytes = 0;  // with headers and padding
-  uint64_t commits = 0;
-  uint64_t failed_records = 0;    // done with an error
-  uint64_t rejected_records = 0;  // refused by Append()
-  uint64_t syncs = 0;
-  int64_t sync_ns = 0;      // total
-  int64_t max_sync_ns = 0;  // longest since Open
-  uint64_t queued_records = 0;
-  uint64_t queued_bytes = 0;
-  uint64_t segments = 0;       // in use, the active one included
-  uint64_t segment_bytes = 0;  // their size on disk
-  uint64_t prepared_segments = 0;
-  uint64_t spare_segments = 0;
-  uint64_t segments_created = 0;   // by writing zeros
-  uint64_t segments_recycled = 0;  // by reuse
-  uint64_t segment_waits = 0;      // rotations that found no segment ready
-  uint64_t generation = 0;         // of the active segment
-};
 
 class Log {
  public:
@@ -142,9 +76,80 @@ class Log {
   LogStats stats() const;
 
  private:
-  class Impl;
-  explicit Log(std::unique_ptr<Impl> impl);
-  const std::unique_ptr<Impl> impl_;
+  struct Item {
+    enum class Kind { kRecord, kStartGeneration, kSync };
+    Kind kind = Kind::kRecord;
+    uint64_t generation = 0;  // kStartGeneration only
+    std::string record;       // kRecord only
+    Done done;
+  };
+
+  Log(Env* env, LogOptions options, const RecoveredLog& recovered);
+  Status Start(const RecoveredLog& recovered, uint64_t generation);
+
+  Status Enqueue(Item item);
+  Status Admit(const Item& item) REQUIRES(mu_);
+  static uint64_t QueueBytes(const Item& item);
+
+  // All below run on the log's thread, and before it starts on the opening one.
+  void Run();
+  bool TakeBatch();
+  void ProcessBatch();
+  size_t CommitFrom(size_t begin);
+  Status WriteCommit(size_t begin, size_t end, uint64_t payload_bytes);
+  void CountCommit(const CommitTiming& timing);
+  void WriteCloseMark();
+  // Runs the callbacks of batch_[begin, end) and gives their space in the queue back.
+  void Finish(size_t begin, size_t end, const Status& status);
+
+  uint64_t RoomInActive() const;
+  Status BeginGeneration(uint64_t generation);
+  Status BeginSegment(uint64_t generation);
+  Status EndSegment();
+
+  StatusOr<int64_t> TimedSync();
+  Status SyncUnsynced();
+  void SyncIfDue();
+  int64_t NanosUntilSyncIsDue() const;
+  void StartWriteback();
+
+  // Return the status that records fail with from now on.
+  Status Break(Status status);
+  Status Poison(const Status& cause);
+
+  Env* const env_;
+  const LogOptions options_;
+
+  const std::unique_ptr<SegmentFiles> files_;  // own synchronisation
+  BufferPool buffers_;                         // own synchronisation
+
+  Mutex close_mu_;  // before mu_ in the lock order
+  bool closed_ GUARDED_BY(close_mu_) = false;
+  Status close_status_ GUARDED_BY(close_mu_);
+
+  mutable Mutex mu_;
+  CondVar work_;
+  std::vector<Item> queue_ GUARDED_BY(mu_);
+  bool thread_waits_ GUARDED_BY(mu_) = false;
+  bool closing_ GUARDED_BY(mu_) = false;
+  Health health_ GUARDED_BY(mu_);
+  uint64_t requested_generation_ GUARDED_BY(mu_) = 0;
+  LogStats stats_ GUARDED_BY(mu_);
+
+  // The log's thread only.
+  std::vector<Item> batch_;
+  CommitBuilder builder_;
+  PreparedSegment active_;          // file null: none
+  uint64_t position_bytes_ = 0;     // where the active segment's next commit goes
+  uint64_t writeback_bytes_ = 0;    // the kernel was told to write up to here
+  uint64_t generation_ = 0;         // of the active segment
+  uint64_t last_commit_;            // newest good one
+  uint64_t next_commit_;            // number of the next attempt
+  uint64_t durable_through_;        // newest commit that is on disk
+  int64_t oldest_unsynced_ns_ = 0;  // when the one after it was written
+  bool is_poisoned_ = false;
+
+  std::thread thread_;
 };
 
 }  // namespace tsdbd::wal

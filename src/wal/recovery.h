@@ -1,6 +1,6 @@
 #pragma once
-// What recovery reads out of a log's segments and what it tells about them. The format and the
-// rule that tells a torn tail from corruption are in docs/formats/wal.md.
+// Reading a log back: which of its commits count, what was torn, what is damaged. The format and
+// the rule that tells a torn tail from corruption are in docs/formats/wal.md.
 
 #include <cstdint>
 #include <functional>
@@ -62,5 +62,34 @@ struct RecoveryReport {
   // A log line per place is useful for the first hundred; beyond that the disk is the news.
   static constexpr size_t kMaxListedDamages = 100;
 };
+
+// A segment file that recovery found.
+struct RecoveredSegment {
+  uint64_t number = 0;
+  std::string path;
+  uint64_t size_bytes = 0;
+  uint64_t generation = 0;  // of its commits
+  bool damaged = false;
+  // Where its commits end, if more follows that must go.
+  std::optional<uint64_t> cut_bytes;
+};
+
+// What is on disk, and what has to be done to it before new records may follow.
+struct RecoveredLog {
+  std::vector<RecoveredSegment> segments;    // that hold commits, in log order
+  std::vector<RecoveredSegment> empty;       // hold none that counts: to be reused or removed
+  std::vector<RecoveredSegment> unreadable;  // damaged, not one commit left: to be quarantined
+  uint64_t last_commit = 0;                  // the newest that counts; 0: none
+  uint64_t next_commit = 1;                  // above every number that was ever seen
+  uint64_t next_segment = 1;
+};
+
+// Reads the log in `directory` and changes nothing. Commits of generations below `first_generation`
+// are not visited.
+StatusOr<RecoveredLog> ReadLog(Env* env, const std::string& directory, uint64_t first_generation,
+                               const RecordVisitor& visitor, RecoveryReport* report);
+
+// Cuts the torn tail and syncs all files that hold commits, so that what was read stays.
+Status MakeDurable(Env* env, RecoveredLog* log);
 
 }  // namespace tsdbd::wal
