@@ -29,9 +29,9 @@ inline constexpr std::string_view kFieldLabelName = "__field__";
 struct LineKeyDecoderOptions {
   NamingConvention naming = NamingConvention::kMeasurementField;
   // Label `database_label`="database" is added unless one of the two is empty. A tag of that name
-  // on the line wins.
+  // on the line wins. The label is a label name as it stands, and not one of our own.
   std::string database_label = "db";
-  std::string database;
+  std::string database = "";
   // Keeps names as they are on the line. Otherwise a character outside [a-zA-Z0-9_:] (in label
   // names also the colon, which PromQL has no way to write there) becomes `_`, and a name that
   // starts with a digit gets a `_` before it.
@@ -52,6 +52,11 @@ class LineKeyDecoder final : public model::KeyDecoder {
   std::string_view context() const override { return context_; }
 
  private:
+  Status DecodeParts(std::string_view key, const model::FieldList& fields,
+                     model::GroupLabels* group) const;
+  Status NameMetrics(std::string_view measurement, const model::FieldList& fields,
+                     model::GroupLabels* group) const;
+
   const LineKeyDecoderOptions options_;
   const std::string context_;
 };

@@ -11,11 +11,15 @@
 // Fast path: most lines have the fields of a line before them. The parser compares the field names
 // it expects (field_layout.h) with the bytes, so a known line is never tokenised.
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <vector>
 
 #include "common/status.h"
+#include "ingest/field_layout.h"
+#include "ingest/line_problem.h"
+#include "ingest/line_scanner.h"
 #include "model/row_batch.h"
 
 namespace tsdbd::ingest {
@@ -40,7 +44,7 @@ struct ParseOptions {
   // For lines without a timestamp; cut to the precision, as InfluxDB does.
   model::Timestamp now = 0;
   // Rows outside are errors. A future limit is a `max` a little after `now`.
-  model::TimeRange time_range;
+  model::TimeRange time_range = {};
   StringFieldPolicy string_fields = StringFieldPolicy::kDrop;
   // Telegraf's widest inputs have some hundreds. Bounds the columns of a series group.
   size_t max_fields = 4096;
@@ -71,6 +75,43 @@ class LineProtocolParser {
   // An unclosed quote takes the rest of the body with it: what may be inside a string is not data.
   void Parse(std::string_view body, const ParseOptions& options, model::RowBatch* batch,
              ParseReport* report);
+
+ private:
+  // What an attempt at the fields of a line found, besides their values (values_).
+  struct Fields {
+    const char* stop = nullptr;  // where they end; null: the attempt failed
+    FieldLayout* layout = nullptr;
+    uint32_t inexact_integer_count = 0;
+  };
+
+  // Each takes the place where its part starts. On failure failure_ is set and null returned.
+  const char* ParseLine(const char* line);
+  Fields ParseFields(std::string_view key, const char* p);
+  Fields TokenizeFields(const char* p);
+  ScannedValue TokenizeField(const char* p);
+  const char* ParseTimestamp(const char* p, model::Timestamp* timestamp);
+  // Not a failure if the bytes are laid out otherwise: stop is null then.
+  Fields MatchLayout(FieldLayout* layout, const char* p);
+
+  void AddRow(std::string_view key, FieldLayout* layout, model::Timestamp timestamp);
+  const char* RefuseLine(const char* line);
+  std::nullptr_t FailTimestamp(const char* p);
+  std::nullptr_t Fail(LineProblem problem, std::string_view text = {}, std::string_view field = {});
+
+  // Of the call to Parse that is under way.
+  const ParseOptions* options_ = nullptr;
+  model::RowBatch* batch_ = nullptr;
+  ParseReport* report_ = nullptr;
+  const char* end_ = nullptr;
+  uint32_t line_number_ = 0;
+  LineFailure failure_;  // of the line that is being parsed
+
+  // Kept from call to call.
+  uint64_t batch_number_ = 0;
+  FieldLayoutCache layouts_;
+  FieldLayout* last_layout_ = nullptr;
+  std::vector<RawField> tokens_;
+  std::vector<double> values_;  // of one line
 };
 
 }  // namespace tsdbd::ingest
