@@ -47,7 +47,6 @@ class Block {
   // The same on bytes that somebody else keeps, 8-byte aligned; `path` is for messages.
   static StatusOr<std::shared_ptr<const Block>> OpenBytes(std::string_view bytes,
                                                           const std::string& path);
-  ~Block();
 
   const std::string& path() const { return path_; }
   const BlockMeta& meta() const { return meta_; }

@@ -20,9 +20,10 @@ std::string BlockFileName(const BlockMeta& meta) {
   const std::time_t seconds = meta.partition_start / kNanosPerSecond;
   std::tm utc = {};
   gmtime_r(&seconds, &utc);
-  return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}Z-{:010}-{:010}-{:02}{}", utc.tm_year + 1900,
-                     utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
-                     meta.generation_min, meta.generation_max, meta.level, kBlockSuffix);
+  char start[32];
+  std::strftime(start, sizeof(start), "%Y%m%dT%H%M%SZ", &utc);
+  return fmt::format("{}-{:010}-{:010}-{:02}{}", start, meta.generation_min, meta.generation_max,
+                     meta.level, kBlockSuffix);
 }
 
 std::string EncodeBlockMeta(const BlockMeta& meta) {

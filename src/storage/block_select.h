@@ -47,8 +47,7 @@ class BlockSelector {
   Status Narrow(const model::Matcher& matcher, Roaring* groups) const;
   Status NarrowByPostings(const model::Matcher& matcher, const NameRecord& name,
                           Roaring* groups) const;
-  void NarrowByLabels(const model::Matcher& matcher, const NameRecord& name,
-                      Roaring* groups) const;
+  void NarrowByLabels(const model::Matcher& matcher, const NameRecord& name, Roaring* groups) const;
 
   const NameRecord* FindName(std::string_view name) const;
   const PairRecord* FindPair(const NameRecord& name, std::string_view value) const;
