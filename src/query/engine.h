@@ -41,7 +41,8 @@ class Engine {
   // `source` must outlive the engine.
   explicit Engine(const model::SeriesSource* source) : source_(source) {}
 
-  // `text` at one moment: a scalar, string, vector or matrix. Errors: query_error.h.
+  // `text` at one moment: a scalar, string, vector or matrix. Errors have the codes of
+  // query_error.h and Prometheus' wording, down to `invalid parameter "query": `.
   StatusOr<QueryResult> Instant(std::string_view text, model::Timestamp time,
                                 const QueryOptions& options) const;
 

@@ -26,12 +26,13 @@ class JsonStream {
  public:
   explicit JsonStream(JsonSink sink) : sink_(std::move(sink)) {}
 
-  void Raw(std::string_view text);
+  void Raw(std::string_view text) { buffer_ += text; }
   void Raw(char c) { buffer_ += c; }
   void String(std::string_view text);  // "text", escaped
   void Integer(int64_t value);
   void Seconds(model::Timestamp time);           // 1435781451.781
   void SampleValue(double value);                // "1.5"
+  void ExportValue(double value);                // 1.5, null, "Infinity"
   void Labels(const model::LabelViews& labels);  // {"__name__":"up"}
   void StringArray(std::span<const std::string> texts);
 
