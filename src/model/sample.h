@@ -7,10 +7,11 @@
 
 namespace tsdbd::model {
 
-// Nanoseconds since the Unix epoch. Years 1970 to 2262.
+// Nanoseconds since the Unix epoch. Years 1970 to 2262; one less than an int64 holds, so that the
+// end of a range can be written as the timestamp after it.
 using Timestamp = int64_t;
 inline constexpr Timestamp kMinTimestamp = 0;
-inline constexpr Timestamp kMaxTimestamp = std::numeric_limits<int64_t>::max();
+inline constexpr Timestamp kMaxTimestamp = std::numeric_limits<int64_t>::max() - 1;
 
 // Both ends included.
 struct TimeRange {

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "common/fault_env_testing.h"
+#include "storage/block_manager.h"
 #include "tsdb/batch_testing.h"
 
 namespace tsdbd::tsdb {
@@ -336,7 +337,7 @@ TEST(DatabaseConcurrencyTest, WritersReadersAndFlushesRunTogether) {
   auto db = *Database::Open(&env, options);
   std::atomic<bool> stop = false;
   constexpr int kWriters = 3;
-  constexpr int kBatches = 60;
+  constexpr int kBatches = 300;
   std::vector<std::thread> threads;
   for (int w = 0; w < kWriters; ++w) {
     threads.emplace_back([&, w] {

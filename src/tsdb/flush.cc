@@ -121,7 +121,7 @@ class FlushPass {
 
   int64_t EndOf(int64_t partition) const {
     const bool is_last = partition == PartitionOf(model::kMaxTimestamp, request_.partition_ns);
-    return is_last ? model::kMaxTimestamp : (partition + 1) * request_.partition_ns;
+    return is_last ? model::kMaxTimestamp + 1 : (partition + 1) * request_.partition_ns;
   }
 
   Status WriteChunks(const Group& group, int64_t partition, bool only_full, bool* has_rows) {
