@@ -149,7 +149,8 @@ void BlockManager::Discard(std::span<const std::string> temp_paths,
   }
   // One that has taken the place of a live block holds all that the live one did: it stays.
   std::vector<std::string> not_live(renamed.begin(), renamed.end());
-  for (const auto& block : *Snapshot()) {
+  const BlockSnapshot snapshot = Snapshot();
+  for (const auto& block : *snapshot) {
     std::erase(not_live, NameOf(*block));
   }
   RemoveFiles(not_live);

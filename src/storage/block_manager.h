@@ -55,6 +55,7 @@ class BlockManager {
   // temporary files are gone; the caller may write and publish the same blocks again.
   Status Publish(std::span<const std::string> temp_paths);
 
+  // Keep the result in a variable: `for (... : *manager->Snapshot())` would not.
   BlockSnapshot Snapshot() const;
 
   // Drops the blocks whose samples are all older than `time`. Returns how many.

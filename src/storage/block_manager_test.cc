@@ -305,7 +305,8 @@ TEST_F(BlockManagerTest, ReadersAndWritersRunTogether) {
   for (int i = 0; i < 2; ++i) {
     readers.emplace_back([&] {
       while (!stop) {
-        for (const auto& block : *manager_->Snapshot()) {
+        const BlockSnapshot snapshot = manager_->Snapshot();
+        for (const auto& block : *snapshot) {
           ASSERT_NE(IdOf(*block), "?");
           ASSERT_TRUE(block->Verify().ok());
         }
