@@ -37,6 +37,16 @@ HWY_INLINE hn::Vec<D> Decode(hn::Vec<U> integers, const Scale& scale) {
   return scale.is_one ? whole : hn::Div(whole, scale.power);
 }
 
+// The same for one value; whether it comes back bit for bit.
+HWY_INLINE bool EncodeOne(double value, double power, uint64_t* integer) {
+  const double scaled = value * power;
+  const double rounded = scaled + kMagic;
+  *integer = std::bit_cast<uint64_t>(rounded) - static_cast<uint64_t>(kMagicBits);
+  const double back = (rounded - kMagic) / power;
+  return std::abs(scaled) < kIntegerLimit &&
+         std::bit_cast<uint64_t>(back) == std::bit_cast<uint64_t>(value);
+}
+
 void DecodeAll(const uint64_t* integers, size_t count, double power, double* out) {
   const D d;
   const U u;
@@ -76,12 +86,7 @@ bool EncodeAll(const double* values, size_t count, double power, uint64_t* integ
   }
   bool good = hn::AllTrue(d, in_range) && hn::AllTrue(u, hn::Eq(wrong_bits, hn::Zero(u)));
   for (; i < count; ++i) {
-    const double scaled = values[i] * power;
-    const double rounded = scaled + kMagic;
-    integers[i] = std::bit_cast<uint64_t>(rounded) - static_cast<uint64_t>(kMagicBits);
-    const double back = (rounded - kMagic) / power;
-    good &= std::abs(scaled) < kIntegerLimit &&
-            std::bit_cast<uint64_t>(back) == std::bit_cast<uint64_t>(values[i]);
+    good &= EncodeOne(values[i], power, &integers[i]);
   }
   return good;
 }
@@ -105,13 +110,18 @@ constexpr size_t kBatch = 64;
 
 bool IsExact(double value, unsigned exponent) {
   uint64_t integer;
-  return HWY_STATIC_DISPATCH(EncodeAll)(&value, 1, kPowersOfTen[exponent], &integer);
+  return HWY_NAMESPACE::EncodeOne(value, kPowersOfTen[exponent], &integer);
 }
 
-// The smallest exponent at which `value` is exact, or kMaxDecimalExponent + 1. If it is exact at
-// one exponent, then also at every larger one at which the integer still fits: hence the search.
-unsigned SmallestExponent(double value) {
-  constexpr unsigned kNone = kMaxDecimalExponent + 1;
+constexpr unsigned kNoExponent = kMaxDecimalExponent + 1;
+
+// The smallest exponent at which `value` is exact, or kNoExponent. If it is exact at one exponent,
+// then also at every larger one at which the integer still fits: hence the search. `guess` is
+// tried first.
+unsigned SmallestExponent(double value, unsigned guess) {
+  if (guess < kNoExponent && IsExact(value, guess) && (guess == 0 || !IsExact(value, guess - 1))) {
+    return guess;
+  }
   if (IsExact(value, 0)) {
     return 0;
   }
@@ -121,7 +131,7 @@ unsigned SmallestExponent(double value) {
     ++high;
   }
   if (!IsExact(value, high)) {
-    return kNone;
+    return kNoExponent;
   }
   unsigned low = 0;  // not exact
   while (low + 1 < high) {
@@ -135,12 +145,14 @@ unsigned SmallestExponent(double value) {
 
 bool ChooseExponent(std::span<const double> values, unsigned* exponent) {
   // Enough to tell columns of decimals from reals; a wrong guess costs space, never values.
-  constexpr size_t kSampleSize = 24;
+  constexpr size_t kSampleSize = 16;
   constexpr size_t kBitsPerException = 80;  // row number and value
   const size_t sample_size = std::min(values.size(), kSampleSize);
-  size_t count_at[kMaxDecimalExponent + 2] = {};
+  size_t count_at[kNoExponent + 1] = {};
+  unsigned smallest = 0;
   for (size_t i = 0; i < sample_size; ++i) {
-    ++count_at[SmallestExponent(values[i * values.size() / sample_size])];
+    smallest = SmallestExponent(values[i * values.size() / sample_size], smallest);
+    ++count_at[smallest];
   }
   size_t best_cost = sample_size * 64;  // of storing the doubles
   size_t exceptions = sample_size;

@@ -274,11 +274,9 @@ size_t TimestampColumnView::LowerBound(Timestamp timestamp) const {
     return LowerBoundRegular(timestamp);
   }
   // The last zone that begins before the timestamp holds the bound, or ends right before it.
-  size_t zone = ZoneCount() - 1;
-  while (zone > 0 && At(zone * kZoneRows) >= timestamp) {
-    --zone;
-  }
-  return LowerBoundInZone(zone, timestamp);
+  const size_t zones_before = PartitionPoint(
+      ZoneCount() / 2, ZoneCount(), [&](size_t zone) { return At(zone * kZoneRows) < timestamp; });
+  return LowerBoundInZone(std::max<size_t>(zones_before, 1) - 1, timestamp);
 }
 
 size_t TimestampColumnView::LowerBoundRegular(Timestamp timestamp) const {
