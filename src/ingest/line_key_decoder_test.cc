@@ -6,7 +6,6 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -31,7 +30,13 @@ std::string Decoded(const LineKeyDecoder& decoder, std::string_view key, const N
   for (const model::Label& label : group.labels) {
     text += fmt::format("{}={} ", label.name, label.value);
   }
-  return text + fmt::format("| {}={}", group.column_label, fmt::join(group.column_values, ","));
+  text += "| " + group.column_label;
+  char separator = '=';
+  for (const std::string& value : group.column_values) {
+    text += separator + value;
+    separator = ',';
+  }
+  return text;
 }
 
 std::string Decoded(std::string_view key, const Names& fields = {"f"},
