@@ -348,7 +348,10 @@ TEST_F(LogTest, KillingTheProcessLosesNothingInNoneMode) {
 TEST_F(LogTest, AFullDiskFailsAppendsUntilANewGenerationBegins) {
   MustOpen();
   ASSERT_TRUE(Append("before").ok());
-  env.Inject({.operation = FileOperation::kWrite, .error_number = ENOSPC, .short_write = true});
+  env.Inject({.operation = FileOperation::kWrite,
+              .error_number = ENOSPC,
+              .short_write = true,
+              .path_part = "wal-"});
   EXPECT_EQ(Append("fails").code(), StatusCode::kResourceExhausted);
   EXPECT_EQ(log->health().state, HealthState::kBroken);
   EXPECT_EQ(log->Append("refused", nullptr).code(), StatusCode::kResourceExhausted);
@@ -368,7 +371,7 @@ TEST_F(LogTest, RecordsQueuedBehindAFailedOneFailToo) {
   options.max_commit_bytes = kPageBytes;
   Close();
   MustOpen();
-  env.Inject({.operation = FileOperation::kWrite, .after = 1});
+  env.Inject({.operation = FileOperation::kWrite, .after = 1, .path_part = "wal-"});
   for (int i = 0; i < 10; ++i) {
     if (!log->Append(std::string(3000, 'x'), nullptr).ok()) {
       break;

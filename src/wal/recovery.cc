@@ -16,7 +16,7 @@ constexpr uint64_t kUnknown = UINT64_MAX;
 
 // Reads the segments in log order. It needs two things ahead: up to which commit the log is known
 // to have been durable (evidence_), told by the newest commits, and with which commit each segment
-// ended, told by the first commit of the next.
+// ends, told by the first commit of the next.
 class LogReader {
  public:
   LogReader(Env* env, uint64_t first_generation, const RecordVisitor& visitor,
@@ -28,19 +28,25 @@ class LogReader {
  private:
   struct Source {
     RecoveredSegment segment;
-    uint64_t last_commit_before = kUnknown;  // from its first commit, if that can be read
+    uint64_t last_commit_before = kUnknown;  // told by its first commit, if that can be read
+  };
+  // The last commit that counts in a segment: known, known only not to be later, or unknown (of the
+  // log's last segment).
+  struct SegmentEnd {
+    uint64_t commit = kUnknown;
+    bool is_exact = false;
   };
 
   StatusOr<std::vector<Source>> ListSources(const std::string& directory);
-  StatusOr<uint64_t> ReadLastCommitBefore(const RecoveredSegment& segment) const;
   Status GatherEvidence(const std::vector<Source>& sources);
+  Status ReadFirstCommit(Source* source);
+  SegmentEnd EndOf(const std::vector<Source>& sources, size_t index) const;
 
-  // `last_commit_of_segment` is kUnknown for the last one.
-  Status ReadSegment(RecoveredSegment segment, uint64_t last_commit_of_segment);
+  Status ReadSegment(RecoveredSegment segment, const SegmentEnd& segment_end);
   // What to do with the commit found, or not found, where the one after last_commit_ should begin.
   enum class Verdict { kRead, kEnd, kTorn };
-  Verdict Judge(const std::optional<CommitHeader>& found, uint64_t position, uint64_t limit,
-                RecoveredSegment* segment);
+  Verdict Judge(const std::optional<CommitHeader>& found, uint64_t position,
+                const SegmentEnd& segment_end, RecoveredSegment* segment);
   Status ReadCommit(const CommitHeader& commit, RecoveredSegment* segment);
   void NoteDamage(RecoveredSegment* segment, uint64_t offset, std::string what);
   void NoteLostCommits(RecoveredSegment* segment, uint64_t offset, uint64_t last_lost);
@@ -52,20 +58,20 @@ class LogReader {
 
   SegmentImage image_;
   RecoveredLog log_;
-  uint64_t evidence_ = 0;      // commits up to this one had been on disk
-  uint64_t highest_seen_ = 0;  // number of any valid commit
+  uint64_t evidence_ = 0;        // commits up to this one had been on disk
+  uint64_t highest_seen_ = 0;    // number of any valid commit
+  uint64_t newest_segment_ = 0;  // that holds a valid commit
   uint64_t last_commit_ = kUnknown;
 };
 
 StatusOr<RecoveredLog> LogReader::Read(const std::string& directory) {
-  ASSIGN_OR_RETURN(const std::vector<Source> sources, ListSources(directory));
+  ASSIGN_OR_RETURN(std::vector<Source> sources, ListSources(directory));
   RETURN_IF_ERROR(GatherEvidence(sources));
+  for (Source& source : sources) {
+    RETURN_IF_ERROR(ReadFirstCommit(&source));
+  }
   for (size_t i = 0; i < sources.size(); ++i) {
-    uint64_t limit = kUnknown;
-    for (size_t later = i + 1; later < sources.size() && limit == kUnknown; ++later) {
-      limit = sources[later].last_commit_before;
-    }
-    RETURN_IF_ERROR(ReadSegment(sources[i].segment, limit));
+    RETURN_IF_ERROR(ReadSegment(sources[i].segment, EndOf(sources, i)));
   }
   log_.last_commit = last_commit_ == kUnknown ? 0 : last_commit_;
   log_.next_commit = std::max({log_.last_commit, highest_seen_, evidence_}) + 1;
@@ -85,27 +91,10 @@ StatusOr<std::vector<LogReader::Source>> LogReader::ListSources(const std::strin
     source.segment.number = *number;
     source.segment.path = directory + "/" + name;
     ASSIGN_OR_RETURN(source.segment.size_bytes, env_->FileSize(source.segment.path));
-    ASSIGN_OR_RETURN(source.last_commit_before, ReadLastCommitBefore(source.segment));
     log_.next_segment = std::max(log_.next_segment, *number + 1);
     sources.push_back(std::move(source));
   }
   return sources;
-}
-
-StatusOr<uint64_t> LogReader::ReadLastCommitBefore(const RecoveredSegment& segment) const {
-  ASSIGN_OR_RETURN(const auto file, env_->Open(segment.path, OpenMode::kReadOnly));
-  char buffer[kPageBytes + sizeof(CommitHeader)];
-  const auto count = file->ReadAt(0, buffer);
-  if (!count.ok() || *count < sizeof(buffer)) {
-    return kUnknown;
-  }
-  const std::string_view bytes(buffer, sizeof(buffer));
-  const auto header = DecodeSegmentHeaderPage(bytes.substr(0, kPageBytes));
-  if (!header || header->number != segment.number) {
-    return kUnknown;
-  }
-  const auto commit = DecodeCommitHeader(bytes.substr(kPageBytes), header->salt);
-  return commit && commit->offset == kPageBytes ? commit->previous : kUnknown;
 }
 
 // Later commits know at least as much as earlier ones, so the newest segment with any commit
@@ -115,15 +104,50 @@ Status LogReader::GatherEvidence(const std::vector<Source>& sources) {
     RETURN_IF_ERROR(image_.Load(env_, source->segment.path, source->segment.number));
     auto commit = image_.NextCommit(kPageBytes);
     while (commit) {
+      newest_segment_ = source->segment.number;
       highest_seen_ = std::max(highest_seen_, commit->number);
-      evidence_ = std::max({evidence_, commit->durable_through, commit->previous});
+      evidence_ = std::max(evidence_, commit->durable_through);
       commit = image_.NextCommit(commit->offset + CommitBytes(commit->payload_bytes));
     }
   }
   return OkStatus();
 }
 
-Status LogReader::ReadSegment(RecoveredSegment segment, uint64_t last_commit_of_segment) {
+Status LogReader::ReadFirstCommit(Source* source) {
+  const RecoveredSegment& segment = source->segment;
+  if (segment.number > newest_segment_) {
+    return OkStatus();  // it has none
+  }
+  ASSIGN_OR_RETURN(const auto file, env_->Open(segment.path, OpenMode::kReadOnly));
+  char buffer[kPageBytes + sizeof(CommitHeader)];
+  const auto count = file->ReadAt(0, buffer);
+  const std::string_view bytes(buffer, count.ok() ? *count : 0);
+  const auto header = DecodeSegmentHeaderPage(bytes.substr(0, kPageBytes));
+  std::optional<CommitHeader> commit;
+  if (header && header->number == segment.number && bytes.size() == sizeof(buffer)) {
+    commit = DecodeCommitHeader(bytes.substr(kPageBytes), header->salt);
+  }
+  if (!commit) {  // perhaps the copy at its end is good
+    RETURN_IF_ERROR(image_.Load(env_, segment.path, segment.number));
+    commit = image_.NextCommit(kPageBytes);
+  }
+  if (commit && commit->offset == kPageBytes) {
+    source->last_commit_before = commit->previous;
+  }
+  return OkStatus();
+}
+
+LogReader::SegmentEnd LogReader::EndOf(const std::vector<Source>& sources, size_t index) const {
+  for (size_t later = index + 1; later < sources.size(); ++later) {
+    if (sources[later].last_commit_before != kUnknown) {
+      const bool is_next = sources[later].segment.number == sources[index].segment.number + 1;
+      return {sources[later].last_commit_before, is_next};
+    }
+  }
+  return {};
+}
+
+Status LogReader::ReadSegment(RecoveredSegment segment, const SegmentEnd& segment_end) {
   RETURN_IF_ERROR(image_.Load(env_, segment.path, segment.number));
   if (!image_.valid()) {
     NoteDamage(&segment, 0, "the segment header cannot be read, nor anything in the segment");
@@ -137,9 +161,9 @@ Status LogReader::ReadSegment(RecoveredSegment segment, uint64_t last_commit_of_
   uint64_t commits = 0;
   Verdict verdict;
   while (true) {
-    const bool is_done = last_commit_ != kUnknown && last_commit_ == last_commit_of_segment;
+    const bool is_done = last_commit_ != kUnknown && last_commit_ == segment_end.commit;
     const auto commit = is_done ? std::nullopt : image_.NextCommit(position);
-    verdict = Judge(commit, position, last_commit_of_segment, &segment);
+    verdict = Judge(commit, position, segment_end, &segment);
     if (verdict != Verdict::kRead) {
       break;
     }
@@ -151,11 +175,7 @@ Status LogReader::ReadSegment(RecoveredSegment segment, uint64_t last_commit_of_
     spdlog::warn("wal: torn tail cut at {} offset {}", segment.path, position);
     report_->torn_tail = TornTail{segment.path, position};
   }
-  const bool is_last = last_commit_of_segment == kUnknown;
-  const bool nothing_missing = evidence_ <= last_commit_ && !segment.damaged;
-  if ((is_last || verdict == Verdict::kTorn) && nothing_missing) {
-    segment.cut_bytes = position;
-  }
+  segment.end_bytes = position;
   if (commits > 0) {
     log_.segments.push_back(std::move(segment));
   } else {
@@ -165,15 +185,20 @@ Status LogReader::ReadSegment(RecoveredSegment segment, uint64_t last_commit_of_
 }
 
 LogReader::Verdict LogReader::Judge(const std::optional<CommitHeader>& found, uint64_t position,
-                                    uint64_t limit, RecoveredSegment* segment) {
-  if (!found || found->number > limit) {
-    // What is beyond the limit failed when it was written, and the log went on in a new segment.
-    const bool is_empty_log_begin = last_commit_ == kUnknown && limit == 0;
-    if (limit != kUnknown && last_commit_ != limit && !is_empty_log_begin) {
-      NoteLostCommits(segment, position, limit);
+                                    const SegmentEnd& segment_end, RecoveredSegment* segment) {
+  const uint64_t end_commit = segment_end.commit;
+  if (!found || found->number > end_commit) {
+    // What is beyond the end failed when it was written, and the log went on in a new segment.
+    const bool is_empty_log_begin = last_commit_ == kUnknown && end_commit == 0;
+    if (end_commit != kUnknown && last_commit_ != end_commit && !is_empty_log_begin) {
+      if (segment_end.is_exact) {
+        NoteLostCommits(segment, position, end_commit);
+      }
+      // Otherwise the next readable segment tells the loss; it may have been in this one.
+      segment->damaged = true;
     }
     const bool cut_in_a_page = image_.file_bytes() % kPageBytes != 0;
-    return limit == kUnknown && cut_in_a_page ? Verdict::kTorn : Verdict::kEnd;
+    return end_commit == kUnknown && cut_in_a_page ? Verdict::kTorn : Verdict::kEnd;
   }
   highest_seen_ = std::max(highest_seen_, found->number);
   if (last_commit_ == kUnknown) {  // the log begins here: what was before it has been dropped
@@ -256,9 +281,12 @@ StatusOr<RecoveredLog> ReadLog(Env* env, const std::string& directory, uint64_t 
 Status MakeDurable(Env* env, RecoveredLog* log) {
   for (RecoveredSegment& segment : log->segments) {
     ASSIGN_OR_RETURN(const auto file, env->Open(segment.path, OpenMode::kReadWrite));
-    if (segment.cut_bytes && *segment.cut_bytes < segment.size_bytes) {
-      RETURN_IF_ERROR(file->Truncate(*segment.cut_bytes));
-      segment.size_bytes = *segment.cut_bytes;
+    // What follows in an earlier segment is ruled out by the commits of a later one. A damaged file
+    // stays as it is, for whoever wants to look into it.
+    const bool is_last = &segment == &log->segments.back();
+    if (is_last && !segment.damaged && segment.end_bytes < segment.size_bytes) {
+      RETURN_IF_ERROR(file->Truncate(segment.end_bytes));
+      segment.size_bytes = segment.end_bytes;
     }
     RETURN_IF_ERROR(file->Sync());
   }

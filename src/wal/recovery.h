@@ -69,9 +69,8 @@ struct RecoveredSegment {
   std::string path;
   uint64_t size_bytes = 0;
   uint64_t generation = 0;  // of its commits
+  uint64_t end_bytes = 0;   // of the last of them that counts
   bool damaged = false;
-  // Where its commits end, if more follows that must go.
-  std::optional<uint64_t> cut_bytes;
 };
 
 // What is on disk, and what has to be done to it before new records may follow.
@@ -89,7 +88,8 @@ struct RecoveredLog {
 StatusOr<RecoveredLog> ReadLog(Env* env, const std::string& directory, uint64_t first_generation,
                                const RecordVisitor& visitor, RecoveryReport* report);
 
-// Cuts the torn tail and syncs all files that hold commits, so that what was read stays.
+// Makes what was read, and nothing else, durable: cuts what follows the last commit that counts and
+// syncs all files that hold commits.
 Status MakeDurable(Env* env, RecoveredLog* log);
 
 }  // namespace tsdbd::wal
