@@ -21,6 +21,8 @@ constexpr int kMaxGzipMembers = 4'096;
 constexpr size_t kMinInflateSpaceBytes = size_t{64} << 10;
 // What line protocol commonly shrinks by.
 constexpr size_t kCommonRatio = 8;
+// Deflate cannot do more: 258 bytes in two bits.
+constexpr size_t kMaxDeflateRatio = 1'032;
 // Fast levels: an answer is sent once, and at level 1 compressing costs less than sending does at
 // 1 Gbit/s.
 constexpr int kWholeLevel = 1;
@@ -77,7 +79,8 @@ Refusal InflateMember(ContentCoding coding, std::string_view* compressed, size_t
         if (space == max_bytes - inflated->size()) {
           return {413, "body is too large once inflated"};
         }
-        inflated->Reserve(std::min(2 * space, max_bytes - inflated->size()));
+        inflated->Reserve(
+            std::min(std::max(2 * space, kMinInflateSpaceBytes), max_bytes - inflated->size()));
         break;
       default:
         return {400, "body is not what its Content-Encoding says"};
@@ -105,10 +108,11 @@ Refusal Inflate(ContentCoding coding, std::string_view compressed, size_t max_by
   size_t guess = std::max(kCommonRatio * compressed.size(), kMinInflateSpaceBytes);
   if (coding == ContentCoding::kGzip) {
     const size_t hint = SizeHint(compressed);
-    if (hint > max_bytes) {
+    const bool is_plausible = hint > 0 && hint / kMaxDeflateRatio <= compressed.size();
+    if (is_plausible && hint > max_bytes) {
       return {413, "body is too large once inflated"};
     }
-    guess = hint > 0 ? hint : guess;
+    guess = is_plausible ? hint : guess;
   }
   inflated->Reserve(std::min(guess, max_bytes));
   for (int members = 0; !compressed.empty(); ++members) {

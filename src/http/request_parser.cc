@@ -19,8 +19,6 @@ constexpr size_t kInitialBodyBytes = size_t{4} << 20;
 // Below this, reading through the shared buffer with what follows is cheaper than a read of its
 // own.
 constexpr size_t kMinDirectBytes = size_t{16} << 10;
-// The request line without method and target: two blanks and "HTTP/1.1".
-constexpr size_t kRequestLineFixedBytes = 10;
 
 constexpr int kBadRequest = 400;
 constexpr int kContentTooLarge = 413;
@@ -60,12 +58,29 @@ bool ConvertMethod(uint8_t llhttp_method, Method* method) {
   }
 }
 
+// method SP target SP HTTP/d.d, with one blank each: llhttp skips several. What the parts are is
+// for llhttp to say.
+bool IsRequestLine(std::string_view line) {
+  const size_t method_size = std::min(line.find(' '), line.size());
+  const size_t version_begin = line.rfind(' ') + 1;  // 0 if there is none
+  if (method_size == 0 || version_begin <= method_size + 2) {
+    return false;
+  }
+  const std::string_view target = line.substr(method_size + 1, version_begin - method_size - 2);
+  const std::string_view version = line.substr(version_begin);
+  constexpr std::string_view kDigits = "0123456789";
+  return std::all_of(line.begin(), line.begin() + static_cast<ptrdiff_t>(method_size),
+                     IsTokenCharacter) &&
+         target.find(' ') == std::string_view::npos && version.size() == 8 &&
+         version.starts_with("HTTP/") && kDigits.find(version[5]) != std::string_view::npos &&
+         version[6] == '.' && kDigits.find(version[7]) != std::string_view::npos;
+}
+
 Refusal RefusalOf(llhttp_errno_t error) {
   switch (error) {
     case HPE_INVALID_METHOD:
       return {kNotImplemented, "unknown method"};
     case HPE_INVALID_VERSION:
-    case HPE_PAUSED_H2_UPGRADE:
       return {kVersionNotSupported, "only HTTP/1.0 and HTTP/1.1 are spoken here"};
     case HPE_INVALID_URL:
       return {kBadRequest, "malformed request target"};
@@ -190,26 +205,24 @@ RequestParser::Event RequestParser::FinishHead(std::string_view bytes) {
 }
 
 Refusal RequestParser::RunLlhttp() {
+  const std::string_view head = request_->head_;
+  const std::string_view request_line = head.substr(0, head.find('\r'));
+  if (!IsRequestLine(request_line)) {
+    return {kBadRequest, "malformed request line"};
+  }
+  if (!request_line.substr(request_line.size() - 3).starts_with("1.")) {
+    return RefusalOf(HPE_INVALID_VERSION);
+  }
   llhttp_t parser;
   llhttp_init(&parser, HTTP_REQUEST, Callbacks::Settings());
   parser.data = this;
   target_ = {};
-  const llhttp_errno_t error =
-      llhttp_execute(&parser, request_->head_.data(), request_->head_.size());
+  const llhttp_errno_t error = llhttp_execute(&parser, head.data(), head.size());
   if (error != HPE_PAUSED) {
     return error == HPE_OK ? Refusal{kBadRequest, "malformed request"} : RefusalOf(error);
   }
-  if (parser.http_major != 1 || parser.http_minor > 1) {
-    return RefusalOf(HPE_INVALID_VERSION);
-  }
   if (!ConvertMethod(parser.method, &request_->method_)) {
     return RefusalOf(HPE_INVALID_METHOD);
-  }
-  // llhttp skips several blanks where the standard has one.
-  const size_t line_size =
-      MethodName(request_->method_).size() + target_.size() + kRequestLineFixedBytes;
-  if (request_->head_.find('\r') != line_size) {
-    return {kBadRequest, "malformed request line"};
   }
   request_->is_http_1_0_ = parser.http_minor == 0;
   request_->keep_alive_ = llhttp_should_keep_alive(&parser) != 0;
