@@ -28,6 +28,12 @@ TimeRange LeftOpen(Timestamp end, int64_t window_ns) {
   return {.min = SaturatingSubtract(end, window_ns - 1), .max = end};
 }
 
+// The part of `range` in which samples can lie; min > max if there is none.
+TimeRange Storable(const TimeRange& range) {
+  return {.min = std::max(range.min, model::kMinTimestamp),
+          .max = std::min(range.max, model::kMaxTimestamp)};
+}
+
 // The one place that tells what the language has and this evaluator does not.
 Status NotSupported(const Expr& expr) {
   std::string what;
@@ -192,13 +198,13 @@ StatusOr<Evaluator::LookTimes> Evaluator::Resolve(const VectorSelector& selector
 
 StatusOr<std::shared_ptr<const model::SeriesSet>> Evaluator::Select(const VectorSelector& selector,
                                                                     const TimeRange& range) {
-  if (range.max < model::kMinTimestamp) {
+  model::SelectRequest request;
+  request.range = Storable(range);
+  if (request.range.min > request.range.max) {
     return nullptr;
   }
   RETURN_IF_ERROR(interrupt_.Check());
-  model::SelectRequest request;
   request.matchers = selector.matchers;
-  request.range = {.min = std::max(range.min, model::kMinTimestamp), .max = range.max};
   request.max_series = options_->max_series;
   request.cancel = options_->cancel;
   StatusOr<std::unique_ptr<model::SeriesSet>> set = source_->Select(request);
@@ -214,8 +220,7 @@ StatusOr<std::shared_ptr<const model::SeriesSet>> Evaluator::Select(const Vector
 Status Evaluator::Read(const model::SeriesSet& set, size_t series, const TimeRange& range,
                        SampleColumns* samples) {
   RETURN_IF_ERROR(interrupt_.Check());
-  RETURN_IF_ERROR(set.Read(
-      series, {.min = std::max(range.min, model::kMinTimestamp), .max = range.max}, samples));
+  RETURN_IF_ERROR(set.Read(series, Storable(range), samples));
   return kept_samples_ + samples->size() > options_->max_samples ? TooManySamples() : OkStatus();
 }
 

@@ -54,7 +54,7 @@ class Evaluator {
   StatusOr<QueryResult> EvaluateMatrixSelector(const MatrixSelector& matrix);
 
   StatusOr<LookTimes> Resolve(const VectorSelector& selector) const;
-  // The series that match, or null if `range` ends before the first possible sample.
+  // The series that match, or null if no sample can lie in `range`.
   StatusOr<std::shared_ptr<const model::SeriesSet>> Select(const VectorSelector& selector,
                                                            const model::TimeRange& range);
   Status Read(const model::SeriesSet& set, size_t series, const model::TimeRange& range,

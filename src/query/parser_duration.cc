@@ -201,12 +201,7 @@ DurationExprPtr Parser::ParseSignedOffset() {
   if (inner == nullptr || !Expect(TokenType::kRightParen)) {
     return nullptr;
   }
-  DurationExprPtr operand = MarkParenthesized(std::move(inner), {open.start, last_end_});
-  if (operand == nullptr || sign.Is(BinaryOp::kSubtract)) {
-    return ApplySign(sign, std::move(operand));
-  }
-  // This plus does not vanish: it keeps the offset from going on behind the parentheses.
-  return MakeDurationSign(sign, std::move(operand));
+  return ApplySign(sign, MarkParenthesized(std::move(inner), {open.start, last_end_}));
 }
 
 // ---- Arithmetic on durations
@@ -273,12 +268,11 @@ DurationExprPtr Parser::ApplySign(const Token& sign, DurationExprPtr operand) {
     operand->span.start = sign.start;
     return operand;
   }
-  return negative ? MakeDurationSign(sign, std::move(operand)) : std::move(operand);
-}
-
-DurationExprPtr Parser::MakeDurationSign(const Token& sign, DurationExprPtr operand) {
+  if (!negative) {
+    return operand;
+  }
   auto expr = std::make_unique<DurationExpr>();
-  expr->op = ArithmeticOp(sign.binary_op);
+  expr->op = DurationOp::kSubtract;
   expr->span = {sign.start, operand->span.end};
   expr->right = std::move(operand);
   return FinishDuration(std::move(expr));

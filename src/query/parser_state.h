@@ -110,7 +110,6 @@ class Parser {
   DurationExprPtr ParseDurationFunction();
   DurationExprPtr ParseDurationParenthesized();
   DurationExprPtr MakeDurationBinary(const Token& op, DurationExprPtr left, DurationExprPtr right);
-  DurationExprPtr MakeDurationSign(const Token& sign, DurationExprPtr operand);
   DurationExprPtr ApplySign(const Token& sign, DurationExprPtr operand);
   DurationExprPtr MarkParenthesized(DurationExprPtr inner, Span span);
   bool CheckDurationExpressionsEnabled(Span span);

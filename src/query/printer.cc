@@ -30,8 +30,7 @@ bool IsOperand(const DurationExpr& expr) {
   }
 }
 
-// Whether the parser would read just this, and not go on with an operator behind it, after
-// `offset`.
+// Whether the parser reads just this after `offset`, where it is followed by nothing.
 bool EndsOffset(const DurationExpr& expr) {
   return IsOperand(expr) || (expr.left == nullptr && IsOperand(*expr.right));
 }
@@ -61,6 +60,9 @@ class Printer {
   void AppendDurationOperation(const DurationExpr& expr);
 
   std::string out_;
+  // Where the last offset that starts with a parenthesis is in out_.
+  size_t open_offset_start_ = 0;
+  size_t open_offset_end_ = std::string::npos;
 };
 
 void Printer::Append(const Expr& expr) {
@@ -171,10 +173,15 @@ void Printer::AppendOffset(const TimeShift& shift) {
     return;
   }
   out_ += " offset ";
+  const size_t start = out_.size();
   const bool enclose = shift.offset.expr != nullptr && !EndsOffset(*shift.offset.expr);
   out_ += enclose ? "(" : "";
   AppendDuration(shift.offset);
   out_ += enclose ? ")" : "";
+  if (out_[start] == '(') {
+    open_offset_start_ = start;
+    open_offset_end_ = out_.size();
+  }
 }
 
 void Printer::AppendExtension(const VectorSelector& selector) {
@@ -232,8 +239,6 @@ void Printer::AppendDurationOperation(const DurationExpr& expr) {
     out_ += fmt::format(" {} ", kSigns[static_cast<size_t>(expr.op)]);
   } else if (expr.op == DurationOp::kSubtract) {
     out_ += '-';
-  } else if (!expr.in_parentheses) {
-    out_ += '+';
   }
   AppendDurationExpr(*expr.right);
 }
@@ -245,6 +250,9 @@ void Printer::AppendBinary(const BinaryExpr& binary) {
   Append(*binary.left);
   if (binary.op == BinaryOp::kPower && out_[start] == '+') {
     out_.erase(start, 1);  // +Inf ^ 2 would read as +(Inf ^ 2)
+  }
+  if (binary.op <= BinaryOp::kPower && open_offset_end_ == out_.size()) {
+    out_.insert(open_offset_start_, 1, '+');  // offset (5m) + a would read on as a duration
   }
   out_ += ' ';
   out_ += BinaryOpName(binary.op);
