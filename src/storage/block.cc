@@ -74,13 +74,13 @@ Status Block::ParseSectionTable() {
                     header.version, footer.version, kBlockVersion);
   }
   const uint64_t table_size = uint64_t{footer.section_count} * sizeof(SectionEntry);
-  if (footer.section_count > kMaxSections || table_size > footer_offset - sizeof(header)) {
+  if (footer.section_count == 0 || footer.section_count > kMaxSections ||
+      table_size > footer_offset - sizeof(header)) {
     return DataLoss("{}: says it has {} sections", path_, footer.section_count);
   }
   const uint64_t table_offset = footer_offset - table_size;
   const std::string_view table = bytes_.substr(table_offset, table_size);
-  const uint64_t seed = footer.section_count | uint64_t{footer.version} << 32;
-  if (Hash64(table, seed) != footer.table_checksum) {
+  if (Hash64(table, SectionTableSeed(footer)) != footer.table_checksum) {
     return DataLoss("{}: section table at offset {} fails its checksum", path_, table_offset);
   }
   section_table_.resize(footer.section_count);

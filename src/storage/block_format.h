@@ -49,11 +49,14 @@ static_assert(sizeof(SectionEntry) == 32);
 struct Footer {
   uint32_t section_count;
   uint32_t version;
-  uint64_t
-      table_checksum;  // XXH3 of the section table; the two fields above, as one u64, are the seed
+  uint64_t table_checksum;  // XXH3 of the section table, with SectionTableSeed
   char magic[kBlockMagicSize];
 };
 static_assert(sizeof(Footer) == 24);
+// So that the checksum covers the footer's own fields too.
+inline uint64_t SectionTableSeed(const Footer& footer) {
+  return footer.section_count | uint64_t{footer.version} << 32;
+}
 
 // The beginning of kMeta. Behind it: the parents' names, each a u32 size and the bytes.
 struct MetaRecord {

@@ -8,6 +8,7 @@
 #include "common/check.h"
 #include "common/clock.h"
 #include "common/fault_env_testing.h"
+#include "common/hash.h"
 
 namespace tsdbd::storage {
 namespace {
@@ -38,6 +39,17 @@ void AddColumnLabels(ModelGroup* group, Random* random) {
   group->column_values = OneOf(kFieldLists, random);
   std::erase_if(group->labels,
                 [&](const model::Label& label) { return label.name == group->column_label; });
+}
+
+void RenewChunkChecksums(const SectionEntry& section, std::string* block) {
+  for (size_t at = 0; at + sizeof(ChunkRef) <= section.size; at += sizeof(ChunkRef)) {
+    ChunkRef chunk;
+    std::memcpy(&chunk, block->data() + section.offset + at, sizeof(chunk));
+    if (chunk.offset <= block->size() && chunk.size <= block->size() - chunk.offset) {
+      chunk.checksum = Hash64(std::string_view(*block).substr(chunk.offset, chunk.size));
+      std::memcpy(block->data() + section.offset + at, &chunk, sizeof(chunk));
+    }
+  }
 }
 
 }  // namespace
@@ -108,10 +120,11 @@ StatusOr<BlockMeta> WriteModelBlock(Env* env, const std::string& path, const Blo
   return writer->Finish();
 }
 
-std::string ModelBlockBytes(const std::vector<ModelGroup>& groups, size_t rows_per_chunk) {
+std::string ModelBlockBytes(const std::vector<ModelGroup>& groups, size_t rows_per_chunk,
+                            const BlockMeta& meta) {
   FaultEnv env;
   CHECK(env.CreateDirectories("/blocks").ok());
-  CHECK(WriteModelBlock(&env, "/blocks/block", DefaultMeta(), groups, rows_per_chunk).ok());
+  CHECK(WriteModelBlock(&env, "/blocks/block", meta, groups, rows_per_chunk).ok());
   return env.Contents("/blocks/block");
 }
 
@@ -170,6 +183,36 @@ std::string ToText(const std::vector<ModelGroup>& groups) {
     text += '\n';
   }
   return text;
+}
+
+std::string WithRightChecksums(std::string block) {
+  Footer footer;
+  if (block.size() < sizeof(footer)) {
+    return block;
+  }
+  const size_t footer_offset = block.size() - sizeof(footer);
+  std::memcpy(&footer, block.data() + footer_offset, sizeof(footer));
+  const uint64_t table_size = uint64_t{footer.section_count} * sizeof(SectionEntry);
+  if (table_size > footer_offset) {
+    return block;
+  }
+  const size_t table_offset = footer_offset - table_size;
+  for (size_t at = table_offset; at < footer_offset; at += sizeof(SectionEntry)) {
+    SectionEntry section;
+    std::memcpy(&section, block.data() + at, sizeof(section));
+    if (section.offset > table_offset || section.size > table_offset - section.offset) {
+      continue;
+    }
+    if (section.id == SectionId::kChunks) {
+      RenewChunkChecksums(section, &block);
+    }
+    section.checksum = Hash64(std::string_view(block).substr(section.offset, section.size));
+    std::memcpy(block.data() + at, &section, sizeof(section));
+  }
+  footer.table_checksum =
+      Hash64(std::string_view(block).substr(table_offset, table_size), SectionTableSeed(footer));
+  std::memcpy(block.data() + footer_offset, &footer, sizeof(footer));
+  return block;
 }
 
 AlignedBytes::AlignedBytes(std::string_view bytes)

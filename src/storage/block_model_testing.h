@@ -38,13 +38,18 @@ StatusOr<BlockMeta> WriteModelBlock(Env* env, const std::string& path, const Blo
 
 // The same as bytes.
 std::string ModelBlockBytes(const std::vector<ModelGroup>& groups,
-                            size_t rows_per_chunk = kMaxChunkRows);
+                            size_t rows_per_chunk = kMaxChunkRows,
+                            const BlockMeta& meta = DefaultMeta());
 
 // Everything in a block, through its public interface.
 StatusOr<std::vector<ModelGroup>> ReadModelGroups(const Block& block);
 
 // Equal text means equal groups, bit for bit.
 std::string ToText(const std::vector<ModelGroup>& groups);
+
+// `block` with the checksums of its chunks, sections and section table as its bytes demand, as far
+// as they can be found: what an enemy, not an accident, would write.
+std::string WithRightChecksums(std::string block);
 
 // Bytes where a Block can read them: aligned, and of exactly this size for the sanitizers.
 class AlignedBytes {

@@ -115,7 +115,7 @@ TEST_F(BlockTest, WhatWasWrittenIsRead) {
 }
 
 TEST_F(BlockTest, MetaCountsWhatWasWritten) {
-  const BlockMeta& meta =
+  const BlockMeta meta =
       Write({GroupOf({{"host", "a"}}, {"x", "y"}, 10), GroupOf({{"host", "b"}}, {"x"}, 5)}, 4)
           ->meta();
   EXPECT_EQ(meta.partition_start, DefaultMeta().partition_start);

@@ -4,200 +4,18 @@
 #include <numeric>
 #include <vector>
 
-#include <absl/container/flat_hash_map.h>
-#include <absl/container/flat_hash_set.h>
 #include <roaring/roaring.h>
 
 #include "common/check.h"
 #include "common/hash.h"
 #include "storage/block_format.h"
+#include "storage/block_label_table.h"
 #include "storage/chunk.h"
+#include "storage/section_file.h"
 #include "storage/short_integers.h"
 
 namespace tsdbd::storage {
 namespace {
-
-// Large enough that the cost of a write call does not matter.
-constexpr size_t kWriteBufferBytes = 1 << 20;
-
-// A file written from front to back, with checksums of its sections.
-class SectionFile {
- public:
-  SectionFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
-
-  uint64_t offset() const { return flushed_ + buffer_.size(); }
-
-  Status Append(std::string_view bytes) {
-    buffer_ += bytes;
-    return buffer_.size() < kWriteBufferBytes ? OkStatus() : Flush();
-  }
-
-  Status BeginSection(SectionId id) {
-    const size_t padding = (kSectionAlignment - offset() % kSectionAlignment) % kSectionAlignment;
-    RETURN_IF_ERROR(Append(std::string_view("\0\0\0\0\0\0\0", padding)));
-    table_.push_back({.id = id, .reserved = 0, .offset = offset(), .size = 0, .checksum = 0});
-    XXH3_64bits_reset(&hash_);
-    return OkStatus();
-  }
-
-  Status AppendToSection(std::string_view bytes) {
-    XXH3_64bits_update(&hash_, bytes.data(), bytes.size());
-    return Append(bytes);
-  }
-
-  void EndSection() {
-    table_.back().size = offset() - table_.back().offset;
-    table_.back().checksum = XXH3_64bits_digest(&hash_);
-  }
-
-  Status WriteSection(SectionId id, std::string_view bytes) {
-    RETURN_IF_ERROR(BeginSection(id));
-    RETURN_IF_ERROR(AppendToSection(bytes));
-    EndSection();
-    return OkStatus();
-  }
-
-  // Section table and footer; then everything is on disk.
-  Status Finish() {
-    Footer footer = {.section_count = static_cast<uint32_t>(table_.size()),
-                     .version = kBlockVersion,
-                     .table_checksum = 0,
-                     .magic = {}};
-    const std::string_view table(reinterpret_cast<const char*>(table_.data()),
-                                 table_.size() * sizeof(SectionEntry));
-    footer.table_checksum = Hash64(table, footer.section_count | uint64_t{footer.version} << 32);
-    std::memcpy(footer.magic, kBlockMagic, kBlockMagicSize);
-    RETURN_IF_ERROR(Append(table));
-    RETURN_IF_ERROR(Append({reinterpret_cast<const char*>(&footer), sizeof(footer)}));
-    RETURN_IF_ERROR(Flush());
-    return file_->Sync();
-  }
-
- private:
-  Status Flush() {
-    RETURN_IF_ERROR(file_->WriteAt(flushed_, buffer_));
-    // So that the sync at the end does not have to wait for all of it.
-    file_->StartWriteback(flushed_, buffer_.size());
-    flushed_ += buffer_.size();
-    buffer_.clear();
-    return OkStatus();
-  }
-
-  const std::unique_ptr<File> file_;
-  uint64_t flushed_ = 0;
-  std::string buffer_;
-  std::vector<SectionEntry> table_;
-  XXH3_state_t hash_;
-};
-
-// Lets a map of std::string be asked with a std::string_view.
-struct StringHash {
-  using is_transparent = void;
-  size_t operator()(std::string_view string) const { return Hash64(string); }
-};
-using StringNumbers = absl::flat_hash_map<std::string, uint32_t, StringHash, std::equal_to<>>;
-
-// Label names and values with numbers in order of appearance; sorted at the end.
-class LabelTable {
- public:
-  LabelTable() : pair_numbers_(0, PairHash{this}, PairEqual{this}) {}
-
-  uint32_t NumberOf(const model::LabelView& label) {
-    const PairKey key = {NumberOfName(label.name), label.value};
-    const auto found = pair_numbers_.find(key);
-    if (found != pair_numbers_.end()) {
-      return *found;
-    }
-    const auto number = static_cast<uint32_t>(pairs_.size());
-    pairs_.push_back({.value = AddString(label.value), .name = key.name});
-    pair_numbers_.insert(number);
-    return number;
-  }
-
-  StringRef AddString(std::string_view string) {
-    const StringRef ref = {strings_.size(), static_cast<uint32_t>(string.size()), 0};
-    strings_ += string;
-    return ref;
-  }
-
-  // Makes the sorted tables; postings stay empty. Returns the sorted place of each pair's number.
-  std::vector<uint32_t> Sort(std::vector<NameRecord>* names, std::vector<PairRecord>* pairs);
-
-  const std::string& strings() const { return strings_; }
-
- private:
-  struct PairKey {
-    uint32_t name;
-    std::string_view value;
-    friend bool operator==(const PairKey&, const PairKey&) = default;
-  };
-  struct Pair {
-    StringRef value;
-    uint32_t name;
-  };
-  struct PairHash {
-    using is_transparent = void;
-    const LabelTable* table;
-    size_t operator()(const PairKey& key) const { return Hash64(key.value, key.name); }
-    size_t operator()(uint32_t pair) const { return (*this)(table->Key(pair)); }
-  };
-  struct PairEqual {
-    using is_transparent = void;
-    const LabelTable* table;
-    bool operator()(const PairKey& key, uint32_t pair) const { return key == table->Key(pair); }
-    bool operator()(uint32_t pair, const PairKey& key) const { return key == table->Key(pair); }
-    bool operator()(uint32_t a, uint32_t b) const { return a == b; }
-  };
-
-  std::string_view StringAt(const StringRef& string) const {
-    return std::string_view(strings_).substr(string.offset, string.size);
-  }
-  PairKey Key(uint32_t pair) const { return {pairs_[pair].name, StringAt(pairs_[pair].value)}; }
-  uint32_t NumberOfName(std::string_view name) {
-    const auto [entry, inserted] =
-        name_numbers_.try_emplace(name, static_cast<uint32_t>(names_.size()));
-    if (inserted) {
-      names_.push_back(AddString(name));
-    }
-    return entry->second;
-  }
-
-  std::string strings_;
-  StringNumbers name_numbers_;
-  std::vector<StringRef> names_;
-  std::vector<Pair> pairs_;
-  absl::flat_hash_set<uint32_t, PairHash, PairEqual> pair_numbers_;
-};
-
-std::vector<uint32_t> LabelTable::Sort(std::vector<NameRecord>* names,
-                                       std::vector<PairRecord>* pairs) {
-  std::vector<uint32_t> name_order(names_.size());
-  std::iota(name_order.begin(), name_order.end(), 0);
-  std::ranges::sort(name_order, {}, [&](uint32_t name) { return StringAt(names_[name]); });
-  std::vector<uint32_t> name_place(names_.size());
-  for (uint32_t place = 0; place < name_order.size(); ++place) {
-    name_place[name_order[place]] = place;
-    names->push_back({names_[name_order[place]], 0, 0});
-  }
-  std::vector<uint32_t> pair_order(pairs_.size());
-  std::iota(pair_order.begin(), pair_order.end(), 0);
-  std::ranges::sort(pair_order, {}, [&](uint32_t pair) {
-    return std::pair(name_place[pairs_[pair].name], StringAt(pairs_[pair].value));
-  });
-  std::vector<uint32_t> pair_place(pairs_.size());
-  for (uint32_t place = 0; place < pair_order.size(); ++place) {
-    const Pair& pair = pairs_[pair_order[place]];
-    pair_place[pair_order[place]] = place;
-    pairs->push_back({.value_offset = pair.value.offset,
-                      .value_size = pair.value.size,
-                      .name = name_place[pair.name],
-                      .groups = {}});
-    NameRecord& name = (*names)[name_place[pair.name]];
-    name.first_pair = name.pair_count == 0 ? place : name.first_pair;
-    ++name.pair_count;
-  }
-  return pair_place;
-}
 
 template <typename Record>
 std::string_view AsBytes(const std::vector<Record>& records) {
@@ -261,9 +79,9 @@ struct BlockWriter::State {
   SectionFile file;
   bool finished = false;
 
-  LabelTable labels;
+  BlockLabelTable labels;
   std::vector<GroupRecord> groups;
-  std::vector<uint32_t> group_labels;  // numbers of labels; sorted places at the end
+  std::vector<uint32_t> group_labels;  // numbers of pairs; in the end, their indexes
   std::vector<ChunkRef> chunks;
   std::vector<SchemaRecord> schemas;
   std::vector<StringRef> schema_columns;
@@ -279,9 +97,7 @@ StatusOr<std::unique_ptr<BlockWriter>> BlockWriter::Create(Env* env, const std::
   state->meta.max_time = 0;
   state->meta.group_count = state->meta.series_count = state->meta.chunk_count = 0;
   state->meta.row_count = state->meta.sample_count = 0;
-  FileHeader header = {.magic = {}, .version = kBlockVersion, .reserved = 0};
-  std::memcpy(header.magic, kBlockMagic, kBlockMagicSize);
-  RETURN_IF_ERROR(state->file.Append({reinterpret_cast<const char*>(&header), sizeof(header)}));
+  RETURN_IF_ERROR(state->file.AppendHeader());
   return std::unique_ptr<BlockWriter>(new BlockWriter(std::move(state)));
 }
 
@@ -395,9 +211,9 @@ Status BlockWriter::State::WriteIndex() {
   }
   std::vector<NameRecord> names;
   std::vector<PairRecord> pairs;
-  const std::vector<uint32_t> place = labels.Sort(&names, &pairs);
+  const std::vector<uint32_t> index_of = labels.Sort(&names, &pairs);
   for (uint32_t& label : group_labels) {
-    label = place[label];
+    label = index_of[label];
   }
   RETURN_IF_ERROR(WritePostingsSection(&pairs));
   RETURN_IF_ERROR(file.WriteSection(SectionId::kStrings, labels.strings()));

@@ -228,7 +228,7 @@ bool TimestampColumnView::IsWellFormed() const {
     }
     size += PackedSize(RowsInZone(zone), ZoneWidth(zone));
   }
-  return size == bytes_.size();
+  return size == bytes_.size() && static_cast<uint64_t>(At(0)) == first_;
 }
 
 size_t TimestampColumnView::RowsInZone(size_t zone) const {

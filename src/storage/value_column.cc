@@ -118,7 +118,8 @@ std::optional<ValueColumnView> ValueColumnView::Open(std::string_view bytes, siz
     return std::nullopt;
   }
   for (size_t i = 0; i < view.exception_count_; ++i) {
-    if (view.ExceptionRow(i) >= count) {
+    if (view.ExceptionRow(i) >= count ||
+        (i > 0 && view.ExceptionRow(i) <= view.ExceptionRow(i - 1))) {
       return std::nullopt;
     }
   }

@@ -1,0 +1,99 @@
+// docs/formats/block.md shows a block, byte by byte. It must be the one that is written today.
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <gtest/gtest.h>
+
+#include "common/clock.h"
+#include "storage/block_model_testing.h"
+
+namespace tsdbd::storage {
+namespace {
+
+std::string HexDump(std::string_view bytes) {
+  std::string dump;
+  for (size_t line = 0; line < bytes.size(); line += 16) {
+    dump += fmt::format("{:08x} ", line);
+    std::string text;
+    for (size_t i = line; i < line + 16; ++i) {
+      if (i >= bytes.size()) {
+        dump += "   ";
+        continue;
+      }
+      const auto byte = static_cast<unsigned char>(bytes[i]);
+      dump += fmt::format(" {:02x}", byte);
+      text += byte >= 0x20 && byte < 0x7F ? static_cast<char>(byte) : '.';
+    }
+    dump += "  |" + text + "|\n";
+  }
+  return dump;
+}
+
+std::string ExampleBlock() {
+  const model::Timestamp start = 19'676 * kNanosPerDay;  // 2023-11-15
+  ModelGroup group;
+  group.labels = {{"dc", "eu"}, {"host", "a"}};
+  group.column_label = "__name__";
+  group.column_values = {"cpu_user", "cpu_system"};
+  group.timestamps = {start, start + 10 * kNanosPerSecond, start + 20 * kNanosPerSecond};
+  group.columns = {{12.5, 13, 12.75}, {7, 7, 7}};
+  BlockMeta meta = DefaultMeta();
+  meta.partition_start = start;
+  meta.partition_end = start + kNanosPerDay;
+  return ModelBlockBytes({group}, kMaxChunkRows, meta);
+}
+
+// The block of the page between ```hex and ```.
+std::string DumpInDocument() {
+  const std::filesystem::path source = __FILE__;
+  std::ifstream file(source.parent_path() / "../../docs/formats/block.md");
+  std::stringstream contents;
+  contents << file.rdbuf();
+  const std::string page = contents.str();
+  const std::string fence = "```hex\n";
+  const size_t begin = page.find(fence);
+  if (begin == std::string::npos) {
+    return "no hex dump in docs/formats/block.md";
+  }
+  const size_t end = page.find("```", begin + fence.size());
+  return page.substr(begin + fence.size(), end - begin - fence.size());
+}
+
+TEST(BlockFormatTest, ThePageShowsTheBytesThatAreWritten) {
+  const std::string written = HexDump(ExampleBlock());
+  EXPECT_TRUE(DumpInDocument() == written) << "the page should show\n" << written;
+}
+
+BlockMeta MetaOf(int64_t day, uint64_t generation_min, uint64_t generation_max, uint32_t level) {
+  BlockMeta meta;
+  meta.partition_start = day * kNanosPerDay;
+  meta.generation_min = generation_min;
+  meta.generation_max = generation_max;
+  meta.level = level;
+  return meta;
+}
+
+TEST(BlockFormatTest, FileNameTellsPartitionGenerationsAndLevel) {
+  EXPECT_EQ(BlockFileName(MetaOf(19'676, 9, 10, 1)),
+            "20231115T000000Z-0000000009-0000000010-01.block");
+}
+
+TEST(BlockFormatTest, FileNamesSortByPartitionThenGeneration) {
+  const std::vector<BlockMeta> in_order = {MetaOf(0, 5, 5, 0), MetaOf(999, 9, 9, 0),
+                                           MetaOf(999, 10, 10, 0), MetaOf(20'000, 1, 1, 0)};
+  for (size_t i = 1; i < in_order.size(); ++i) {
+    EXPECT_LT(BlockFileName(in_order[i - 1]), BlockFileName(in_order[i]));
+    EXPECT_TRUE(Precedes(in_order[i - 1], in_order[i]));
+  }
+}
+
+TEST(BlockFormatTest, OfTheBlocksOfAPartitionTheOneWithTheNewestRowsComesLast) {
+  EXPECT_TRUE(Precedes(MetaOf(7, 1, 4, 1), MetaOf(7, 5, 5, 0)));
+  EXPECT_TRUE(Precedes(MetaOf(7, 1, 5, 1), MetaOf(7, 5, 5, 0)));  // a flush repeated after a crash
+  EXPECT_TRUE(Precedes(MetaOf(7, 5, 5, 0), MetaOf(7, 5, 5, 1)));
+}
+
+}  // namespace
+}  // namespace tsdbd::storage
