@@ -1,6 +1,7 @@
 #include "ingest/field_layout.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "ingest/limits.h"
@@ -24,18 +25,14 @@ LineFailure CheckName(std::string_view name) {
   return {};
 }
 
-void AddPrefix(std::string_view prefix, bool is_string, FieldLayout* layout) {
-  constexpr size_t kWordBytes = sizeof(uint64_t);
-  const size_t words = (prefix.size() + kWordBytes - 1) / kWordBytes;
-  const size_t unused_bytes = words * kWordBytes - prefix.size();
-  layout->fields.push_back({.prefix_bytes = static_cast<uint32_t>(prefix.size()),
-                            .whole_words = static_cast<uint32_t>(words - 1),
-                            .last_word_mask = ~uint64_t{0} >> (8 * unused_bytes),
-                            .is_string = is_string});
-  const char* end = prefix.data() + prefix.size();
-  for (const char* p = prefix.data(); p < end; p += kWordBytes) {
-    layout->prefix_words.push_back(LoadWord(p, end));
-  }
+FieldLayout::Field MakeField(std::string prefix, bool is_string) {
+  FieldLayout::Field field;
+  const size_t size = std::min(prefix.size(), FieldLayout::kPrefixWindow);
+  std::memcpy(field.window, prefix.data(), size);
+  std::memset(field.window_mask, 0xFF, size);
+  field.prefix = std::move(prefix);
+  field.is_string = is_string;
+  return field;
 }
 
 // Sets columns and column_of_value from the unescaped names of the values.
@@ -63,14 +60,13 @@ void SetColumns(std::vector<std::string> names, FieldLayout* layout) {
 std::unique_ptr<FieldLayout> MakeLayout(std::span<const RawField> fields) {
   auto layout = std::make_unique<FieldLayout>();
   std::vector<std::string> names;
-  std::string prefix;
   for (const RawField& field : fields) {
-    prefix.clear();
+    std::string prefix;
     if (!layout->fields.empty()) {
       prefix += ',';
     }
     prefix.append(field.name).append("=");
-    AddPrefix(prefix, field.is_string, layout.get());
+    layout->fields.push_back(MakeField(std::move(prefix), field.is_string));
     if (field.is_string) {
       ++layout->string_count;
     } else {

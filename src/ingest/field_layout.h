@@ -11,9 +11,9 @@
 #include <vector>
 
 #include <absl/container/flat_hash_map.h>
+#include <hwy/highway.h>
 
 #include "ingest/line_problem.h"
-#include "ingest/number.h"
 #include "model/row_batch.h"
 
 namespace tsdbd::ingest {
@@ -25,15 +25,18 @@ struct RawField {
 };
 
 struct FieldLayout {
+  // How much of a name is compared at once: the width of a vector that every machine has.
+  static constexpr size_t kPrefixWindow = 16;
+
   struct Field {
-    uint32_t prefix_bytes = 0;  // of `name=`, or `,name=` after the first
-    uint32_t whole_words = 0;   // of the prefix, before the last word
-    uint64_t last_word_mask = 0;
+    // The start of the prefix, zeros after it, and the bits that count.
+    alignas(kPrefixWindow) uint8_t window[kPrefixWindow] = {};
+    alignas(kPrefixWindow) uint8_t window_mask[kPrefixWindow] = {};
+    std::string prefix;  // `name=`, or `,name=` after the first
     bool is_string = false;
   };
 
   std::vector<Field> fields;
-  std::vector<uint64_t> prefix_words;  // of all fields, each starting at a word
 
   // Of the values that are not strings.
   model::FieldList columns;
@@ -46,16 +49,21 @@ struct FieldLayout {
   uint32_t index_in_batch = 0;
 };
 
-// Whether the field's prefix, whose words are at `words`, stands at `p`.
-inline bool HasPrefix(const FieldLayout::Field& field, const uint64_t* words, const char* p,
-                      const char* end) {
-  for (uint32_t i = 0; i < field.whole_words; ++i) {
-    if (LoadWord(p, end) != words[i]) {
+// Whether the field's prefix stands at `p`.
+inline bool HasPrefix(const FieldLayout::Field& field, const char* p, const char* end) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::FixedTag<uint8_t, FieldLayout::kPrefixWindow> bytes;
+  if (end - p >= static_cast<ptrdiff_t>(FieldLayout::kPrefixWindow)) [[likely]] {
+    const auto text = hn::LoadU(bytes, reinterpret_cast<const uint8_t*>(p));
+    const auto relevant = hn::And(text, hn::Load(bytes, field.window_mask));
+    if (!hn::AllTrue(bytes, hn::Eq(relevant, hn::Load(bytes, field.window)))) {
       return false;
     }
-    p += sizeof(uint64_t);
+    if (field.prefix.size() <= FieldLayout::kPrefixWindow) [[likely]] {
+      return true;
+    }
   }
-  return ((LoadWord(p, end) ^ words[field.whole_words]) & field.last_word_mask) == 0;
+  return std::string_view(p, static_cast<size_t>(end - p)).starts_with(field.prefix);
 }
 
 class FieldLayoutCache {

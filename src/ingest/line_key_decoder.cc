@@ -1,6 +1,7 @@
 #include "ingest/line_key_decoder.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include <absl/container/inlined_vector.h>
@@ -27,18 +28,28 @@ using RawTags = absl::InlinedVector<RawTag, kCommonTags>;
 struct KeyParts {
   std::string_view measurement;
   RawTags tags;
+  bool has_backslash = false;  // else nothing is escaped
 };
 
 enum class NameKind { kMetric, kLabel };
 
-bool IsLetter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
 bool IsDigit(char c) {
   return c >= '0' && c <= '9';
 }
+
+// Whether each byte may stand in a metric's name.
+constexpr auto kMetricCharacters = [] {
+  std::array<bool, 256> allowed = {};
+  for (const char c :
+       std::string_view("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:")) {
+    allowed[static_cast<unsigned char>(c)] = true;
+  }
+  return allowed;
+}();
+
 bool MayStandInName(char c, NameKind kind) {
-  return IsLetter(c) || IsDigit(c) || (c == ':' && kind == NameKind::kMetric);
+  return kMetricCharacters[static_cast<unsigned char>(c)] &&
+         (c != ':' || kind == NameKind::kMetric);
 }
 
 // Makes a Prometheus name of (*name)[from..]; what is before belongs to the same name. Returns
@@ -97,6 +108,7 @@ Status SplitKey(std::string_view key, KeyParts* parts) {
   if (const TextProblem problem = CheckText(key); problem != TextProblem::kNone) {
     return InvalidArgument("{} in measurement or tags", Describe(problem));
   }
+  parts->has_backslash = key.find('\\') != std::string_view::npos;
   size_t comma = FindDelimiter(key, ',', 0);
   parts->measurement = key.substr(0, comma);
   if (parts->measurement.empty()) {
@@ -131,15 +143,22 @@ bool NameIsEqual(const model::Label& a, const model::Label& b) {
   return a.name == b.name;
 }
 
+void AssignUnescaped(std::string_view text, bool has_backslash, std::string* out) {
+  if (!has_backslash) {
+    out->assign(text);
+    return;
+  }
+  out->clear();
+  AppendUnescaped(text, out);
+}
+
 // Tags that are sorted by their raw names, into labels that are sorted by theirs.
-Status MakeLabels(const RawTags& tags, bool keep_utf8, model::Labels* labels) {
-  labels->resize(tags.size());
-  for (size_t i = 0; i < tags.size(); ++i) {
+Status MakeLabels(const KeyParts& parts, bool keep_utf8, model::Labels* labels) {
+  labels->resize(parts.tags.size());
+  for (size_t i = 0; i < parts.tags.size(); ++i) {
     model::Label& label = (*labels)[i];
-    label.name.clear();
-    label.value.clear();
-    AppendUnescaped(tags[i].name, &label.name);
-    AppendUnescaped(tags[i].value, &label.value);
+    AssignUnescaped(parts.tags[i].name, parts.has_backslash, &label.name);
+    AssignUnescaped(parts.tags[i].value, parts.has_backslash, &label.value);
     if (!keep_utf8) {
       Sanitize(NameKind::kLabel, 0, &label.name);
     }
@@ -233,7 +252,7 @@ Status LineKeyDecoder::DecodeParts(std::string_view key, const model::FieldList&
   KeyParts parts;
   RETURN_IF_ERROR(SplitKey(key, &parts));
   RETURN_IF_ERROR(SortTags(&parts.tags));
-  RETURN_IF_ERROR(MakeLabels(parts.tags, options_.keep_utf8, &group->labels));
+  RETURN_IF_ERROR(MakeLabels(parts, options_.keep_utf8, &group->labels));
   RETURN_IF_ERROR(CheckReserved(model::kMetricName, &group->labels));
   if (!options_.database.empty()) {
     if (const TextProblem problem = CheckText(options_.database); problem != TextProblem::kNone) {
@@ -242,7 +261,7 @@ Status LineKeyDecoder::DecodeParts(std::string_view key, const model::FieldList&
     AddIfMissing(options_.database_label, options_.database, &group->labels);
   }
   std::string measurement;
-  AppendUnescaped(parts.measurement, &measurement);
+  AssignUnescaped(parts.measurement, parts.has_backslash, &measurement);
   if (!options_.keep_utf8) {
     Sanitize(NameKind::kMetric, 0, &measurement);
   }

@@ -75,6 +75,9 @@ void LineProtocolParser::Parse(std::string_view body, const ParseOptions& option
   batch_ = batch;
   report_ = report;
   end_ = body.data() + body.size();
+  nanos_per_unit_ = NanosPerUnit(options.precision);
+  max_units_ = static_cast<uint64_t>(model::kMaxTimestamp / nanos_per_unit_);
+  now_ = options.now - options.now % nanos_per_unit_;
   line_number_ = 0;
   ++batch_number_;
   values_.resize(std::max(values_.size(), options.max_fields));
@@ -159,14 +162,12 @@ LineProtocolParser::Fields LineProtocolParser::MatchLayout(FieldLayout* layout, 
   }
   const char* const end = end_;
   uint32_t inexact_count = 0;
-  const uint64_t* words = layout->prefix_words.data();
   double* value = values_.data();
   for (const FieldLayout::Field& field : layout->fields) {
-    if (!HasPrefix(field, words, p, end)) {
+    if (!HasPrefix(field, p, end)) {
       return {};
     }
-    p += field.prefix_bytes;
-    words += field.whole_words + 1;
+    p += field.prefix.size();
     if (field.is_string) {
       const ScannedValue string = ScanString(p, end);
       if (p == end || *p != '"' || string.problem != LineProblem::kNone) {
@@ -259,24 +260,19 @@ ScannedValue LineProtocolParser::TokenizeField(const char* p) {
 }
 
 const char* LineProtocolParser::ParseTimestamp(const char* p, model::Timestamp* timestamp) {
-  const int64_t unit = NanosPerUnit(options_->precision);
   const char* text = SkipBlanks(p, end_);
   if (AtLineEnd(text, end_)) {
-    *timestamp = options_->now - options_->now % unit;
+    *timestamp = now_;
     return text;
   }
-  uint64_t units = 0;
-  const char* stop = ReadUnsigned(text, end_, &units);
-  if (p == text || stop == nullptr) {
+  const Digits units = ReadDigits(text, end_);
+  if (p == text || units.count == 0 || units.value > max_units_) {
     return FailTimestamp(p);
   }
-  const auto max_units = static_cast<uint64_t>(model::kMaxTimestamp / unit);
-  const char* line_end = SkipBlanks(stop, end_);
-  if (units > max_units || !AtLineEnd(line_end, end_)) {
-    return FailTimestamp(p);
-  }
-  *timestamp = static_cast<int64_t>(units) * unit;
-  return options_->time_range.Contains(*timestamp) ? line_end : FailTimestamp(p);
+  const char* line_end = SkipBlanks(text + units.count, end_);
+  *timestamp = static_cast<int64_t>(units.value) * nanos_per_unit_;
+  const bool is_fine = AtLineEnd(line_end, end_) && options_->time_range.Contains(*timestamp);
+  return is_fine ? line_end : FailTimestamp(p);
 }
 
 // Says what is wrong with the end of a line, from the end of its fields.

@@ -103,6 +103,9 @@ class LineProtocolParser {
   model::RowBatch* batch_ = nullptr;
   ParseReport* report_ = nullptr;
   const char* end_ = nullptr;
+  int64_t nanos_per_unit_ = 1;
+  uint64_t max_units_ = 0;    // what a timestamp may be, in units of the precision
+  model::Timestamp now_ = 0;  // in whole units
   uint32_t line_number_ = 0;
   LineFailure failure_;  // of the line that is being parsed
 

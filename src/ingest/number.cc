@@ -1,6 +1,7 @@
 #include "ingest/number.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <system_error>
 #include <type_traits>
@@ -70,6 +71,25 @@ ParsedNumber ParseFloat(std::string_view text) {
 }
 
 }  // namespace
+
+double DivideByPowerOfTen(uint64_t mantissa, unsigned decimals) {
+  // Both shifted up until their top bits are set, the quotient (times 2^63) has 63 or 64 bits: ten
+  // more than a double. What the division leaves goes into its last bit, far below the one that
+  // decides, and so the conversion to double rounds as if it saw the true quotient.
+  const uint64_t divisor = kPowersOfTen[decimals];
+  const int mantissa_shift = std::countl_zero(mantissa);
+  const int divisor_shift = std::countl_zero(divisor);
+  const auto numerator = static_cast<__uint128_t>(mantissa << mantissa_shift) << 63;
+  const uint64_t denominator = divisor << divisor_shift;
+  const auto quotient = static_cast<uint64_t>(numerator / denominator);
+  const bool has_remainder = static_cast<__uint128_t>(quotient) * denominator != numerator;
+  constexpr int kExponentBias = 1023;
+  constexpr int kMantissaBits = 52;
+  const int exponent = divisor_shift - mantissa_shift - 63;
+  const auto scale =
+      std::bit_cast<double>(static_cast<uint64_t>(kExponentBias + exponent) << kMantissaBits);
+  return static_cast<double>(quotient | (has_remainder ? 1 : 0)) * scale;
+}
 
 ParsedNumber ParseNumber(std::string_view text) {
   if (text.empty()) {

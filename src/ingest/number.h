@@ -2,6 +2,7 @@
 // Numbers in text, exactly: every decimal becomes the double nearest to it. ReadCommonNumber takes
 // the forms that nearly all samples have, eight digits at a time; ParseNumber takes them all.
 
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -27,30 +28,25 @@ inline uint64_t LoadWord(const char* p, const char* end) {
   return word;
 }
 
-inline constexpr uint64_t kPowersOfTen[] = {1,
-                                            10,
-                                            100,
-                                            1'000,
-                                            10'000,
-                                            100'000,
-                                            1'000'000,
-                                            10'000'000,
-                                            100'000'000,
-                                            1'000'000'000,
-                                            10'000'000'000,
-                                            100'000'000'000,
-                                            1'000'000'000'000,
-                                            10'000'000'000'000,
-                                            100'000'000'000'000,
-                                            1'000'000'000'000'000};
+// 10^0 to 10^19, the last that 64 bits hold.
+inline constexpr auto kPowersOfTen = [] {
+  std::array<uint64_t, 20> powers = {1};
+  for (size_t i = 1; i < powers.size(); ++i) {
+    powers[i] = powers[i - 1] * 10;
+  }
+  return powers;
+}();
 
-// Integers up to here are doubles; so are powers of ten up to 10^22, which makes the quotient of
-// two such numbers correctly rounded.
+// Integers up to here are doubles, and so are powers of ten up to 10^22: the quotient of two such
+// numbers is the double nearest to the true one.
 inline constexpr uint64_t kMaxExactInteger = uint64_t{1} << 53;
 
-// A run of digits. Of longer runs, the first kMaxDigits.
+// A run of digits. Of one that is longer than kMax, only that it is.
 struct Digits {
-  static constexpr unsigned kMaxDigits = 16;
+  // What 64 bits always hold.
+  static constexpr unsigned kMax = 19;
+  static constexpr unsigned kTooMany = kMax + 1;
+
   uint64_t value = 0;
   unsigned count = 0;
 };
@@ -99,48 +95,48 @@ inline Digits ReadDigits(const char* p, const char* end) {
     return {high * kPowersOfTen[second_count] + CombineSome(second, second_count),
             8 + second_count};
   }
-  return {high * kPowersOfTen[8] + CombineEight(second), 16};
-}
-
-// Reads a run of 1 to 19 digits, which 64 bits always hold. Returns where it stops; null if there
-// are none or more.
-inline const char* ReadUnsigned(const char* p, const char* end, uint64_t* value) {
-  const Digits head = ReadDigits(p, end);
-  *value = head.value;
-  p += head.count;
-  if (head.count == Digits::kMaxDigits) {
-    const Digits tail = ReadDigits(p, end);
-    if (tail.count > 3) {
-      return nullptr;
-    }
-    *value = head.value * kPowersOfTen[tail.count] + tail.value;
-    p += tail.count;
+  const uint64_t third = LoadDigits(p + 16, end);
+  const unsigned third_count = CountDigits(third);
+  if (third_count > Digits::kMax - 16) {
+    return {.count = Digits::kTooMany};
   }
-  return head.count == 0 ? nullptr : p;
+  const uint64_t sixteen = high * kPowersOfTen[8] + CombineEight(second);
+  return {sixteen * kPowersOfTen[third_count] + CombineSome(third, third_count), 16 + third_count};
 }
 
 inline bool EndsValue(char c) {
   return c == ',' || c == ' ' || c == '\n' || c == '\r';
 }
 
-// Reads the value at `p` if it is of the form -?D, -?Di, Du or -?D.D, short enough to be exact in
-// double arithmetic, and followed by `,`, a blank or a line's end. Returns where it stops, or null.
+// The double nearest to mantissa / 10^decimals, for mantissas beyond kMaxExactInteger and decimals
+// up to 19.
+double DivideByPowerOfTen(uint64_t mantissa, unsigned decimals);
+
+// Reads the value at `p` if it is of the form -?D, -?Di, Du or -?D.D, of not more than 19 digits
+// (integers: not beyond 2^53), and followed by `,`, a blank or a line's end. Returns where it
+// stops, or null.
 inline const char* ReadCommonNumber(const char* p, const char* end, double* value) {
   if (p == end) {
     return nullptr;
   }
-  const bool negative = *p == '-';
-  p += negative;
+  bool negative = false;
+  if (*p == '-') [[unlikely]] {  // a branch: arithmetic would make all that follows wait for it
+    negative = true;
+    ++p;
+  }
   const Digits whole = ReadDigits(p, end);
+  if (whole.count == 0 || whole.count == Digits::kTooMany) {
+    return nullptr;
+  }
   p += whole.count;
-  if (whole.count == 0 || whole.count == Digits::kMaxDigits || p == end) {
+  if (p == end) {
     return nullptr;
   }
   if (*p == 'i' || *p == 'u') {
-    const auto integer = static_cast<int64_t>(whole.value);
-    if (negative && *p == 'u') {
+    if (whole.value > kMaxExactInteger || (negative && *p == 'u')) {
       return nullptr;
     }
+    const auto integer = static_cast<int64_t>(whole.value);
     *value = static_cast<double>(negative ? -integer : integer);
     ++p;
   } else {
@@ -149,17 +145,16 @@ inline const char* ReadCommonNumber(const char* p, const char* end, double* valu
     if (*p == '.') {
       const Digits fraction = ReadDigits(p + 1, end);
       decimals = fraction.count;
-      if (whole.count + decimals >= 19 || decimals == Digits::kMaxDigits) {
-        return nullptr;  // perhaps beyond 64 bits
+      if (whole.count + decimals > Digits::kMax) {
+        return nullptr;
       }
       p += 1 + decimals;
       mantissa = mantissa * kPowersOfTen[decimals] + fraction.value;
-      if (mantissa > kMaxExactInteger) {
-        return nullptr;
-      }
     }
     const double magnitude =
-        static_cast<double>(mantissa) / static_cast<double>(kPowersOfTen[decimals]);
+        mantissa <= kMaxExactInteger
+            ? static_cast<double>(mantissa) / static_cast<double>(kPowersOfTen[decimals])
+            : DivideByPowerOfTen(mantissa, decimals);
     *value = negative ? -magnitude : magnitude;
   }
   return p != end && EndsValue(*p) ? p : nullptr;

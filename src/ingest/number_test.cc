@@ -86,20 +86,12 @@ TEST(NumberTest, ReadsEveryDoubleThatWasPrinted) {
 TEST(NumberTest, ReadsCommonFormsQuickly) {
   std::mt19937_64 random(kSeed);
   for (int i = 0; i < 1'000'000; ++i) {
-    const uint64_t mantissa = random() % (kMaxExactInteger >> random() % 53);
-    const unsigned decimals = random() % 8;
-    const bool negative = random() % 2 == 0;
-    std::string digits = std::to_string(mantissa);
-    if (digits.size() <= decimals) {
-      digits.insert(0, decimals + 1 - digits.size(), '0');
-    }
-    std::string text = negative ? "-" : "";
-    text += digits.substr(0, digits.size() - decimals);
-    if (decimals > 0) {
-      text += "." + digits.substr(digits.size() - decimals);
-    }
-    if (digits.size() - decimals > 15) {
-      continue;
+    const size_t whole_count = 1 + random() % Digits::kMax;
+    std::string text = random() % 2 == 0 ? "-" : "";
+    text += RandomDigits(&random, whole_count - 1) + "7";
+    const size_t digit_count = text.size() - text.starts_with('-');
+    if (random() % 4 != 0) {
+      text += "." + RandomDigits(&random, Digits::kMax - digit_count);
     }
     const double expected = std::strtod(text.c_str(), nullptr);
     for (const char* const follower : {",x=1", " 123456789", "\n12345678", "\r\n"}) {
@@ -110,6 +102,17 @@ TEST(NumberTest, ReadsCommonFormsQuickly) {
       ASSERT_TRUE(SameDouble(number, expected)) << value << ", seed " << kSeed;
     }
   }
+}
+
+TEST(NumberTest, RoundsHalvesToEvenWhenDividing) {
+  // k + 1/2 units of the last place of a double, exactly and one unit of the mantissa beside it.
+  EXPECT_EQ(DivideByPowerOfTen(90'071'992'547'409'935, 1), 9007199254740994.0);
+  EXPECT_EQ(DivideByPowerOfTen(90'071'992'547'409'945, 1), 9007199254740994.0);
+  EXPECT_EQ(DivideByPowerOfTen(9'007'199'254'740'993, 0), 9007199254740992.0);
+  EXPECT_EQ(DivideByPowerOfTen(9'007'199'254'740'995, 0), 9007199254740996.0);
+  EXPECT_EQ(DivideByPowerOfTen(4'503'599'627'370'497'500, 3), 4503599627370498.0 - 0.5);
+  EXPECT_EQ(DivideByPowerOfTen(9'999'999'999'999'999'999u, 19), 1.0);
+  EXPECT_EQ(DivideByPowerOfTen(9'007'199'254'740'993, 19), 9.007199254740993e-4);
 }
 
 TEST(NumberTest, ReadsCommonIntegersQuickly) {
@@ -129,7 +132,7 @@ TEST(NumberTest, ReadsCommonIntegersQuickly) {
 TEST(NumberTest, LeavesOtherFormsAlone) {
   for (const std::string text :
        {"", "-", "-,", ",", ".5,", "1e5,", "1.5e5,", "1.5i,", "-5u,", "5ix,", "5x", "t,", "+1,",
-        "1234567890123456,", "9007199254740993.0,", "1.2345678901234567,", "1.2.3,", "5\t"}) {
+        "12345678901234567890,", "9007199254740993i,", "1.2345678901234567890,", "1.2.3,", "5\t"}) {
     double number = 0;
     EXPECT_EQ(ReadCommonNumber(text.data(), text.data() + text.size(), &number), nullptr) << text;
   }
@@ -151,18 +154,17 @@ TEST(NumberTest, TakesTheNearestOfTwoDoubles) {
   EXPECT_EQ(ParseNumber("1" + std::string(400, '0') + "e-400").value, 1.0);
 }
 
-TEST(NumberTest, ReadsUnsignedOfUpToNineteenDigits) {
+TEST(NumberTest, ReadsUpToNineteenDigits) {
   std::mt19937_64 random(kSeed);
   for (int i = 0; i < 200'000; ++i) {
-    const std::string text = RandomDigits(&random, 21);
+    const std::string text = RandomDigits(&random, 30);
     const std::string line = text + (random() % 2 == 0 ? "" : " x");
-    uint64_t value = 0;
-    const char* stop = ReadUnsigned(line.data(), line.data() + line.size(), &value);
-    if (text.empty() || text.size() > 19) {
-      ASSERT_EQ(stop, nullptr) << line;
+    const Digits digits = ReadDigits(line.data(), line.data() + line.size());
+    if (text.size() > Digits::kMax) {
+      ASSERT_EQ(digits.count, Digits::kTooMany) << line;
     } else {
-      ASSERT_EQ(stop, line.data() + text.size()) << line;
-      ASSERT_EQ(value, std::strtoull(text.c_str(), nullptr, 10)) << line;
+      ASSERT_EQ(digits.count, text.size()) << line;
+      ASSERT_EQ(digits.value, std::strtoull(text.c_str(), nullptr, 10)) << line;
     }
   }
 }

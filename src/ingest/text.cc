@@ -107,14 +107,15 @@ std::string_view Describe(TextProblem problem) {
 }
 
 void AppendUnescaped(std::string_view text, std::string* out) {
-  for (size_t i = 0; i < text.size(); ++i) {
-    const bool escapes = text[i] == '\\' && i + 1 < text.size() &&
-                         (text[i + 1] == ',' || text[i + 1] == '=' || text[i + 1] == ' ');
-    if (escapes) {
-      ++i;
-    }
-    out->push_back(text[i]);
+  for (size_t i = text.find('\\'); i != std::string_view::npos; i = text.find('\\', i)) {
+    const bool escapes =
+        i + 1 < text.size() && (text[i + 1] == ',' || text[i + 1] == '=' || text[i + 1] == ' ');
+    out->append(text.substr(0, escapes ? i : i + 1));
+    text.remove_prefix(i + 1);
+    // What is escaped is taken as it is.
+    i = escapes ? 1 : 0;
   }
+  out->append(text);
 }
 
 std::string Excerpt(std::string_view text, size_t max_bytes) {
