@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "storage/roaring_check.h"
+
 namespace tsdbd::storage {
 namespace {
 
@@ -236,16 +238,16 @@ Status BlockSelector::AddPostings(const PostingsRef& postings, Roaring* groups) 
     groups->add(static_cast<uint32_t>(postings.offset));
     return OkStatus();
   }
-  roaring_bitmap_t* bitmap = roaring_bitmap_portable_deserialize_safe(
-      block_.postings_.data() + postings.offset, postings.size);
+  const std::string_view bytes = block_.postings_.substr(postings.offset, postings.size);
+  roaring_bitmap_t* bitmap =
+      IsRoaringBitmap(bytes, postings.group_count, block_.group_count())
+          ? roaring_bitmap_portable_deserialize_safe(bytes.data(), bytes.size())
+          : nullptr;
   if (bitmap == nullptr) {
-    return DataLoss("{}: postings at {} are no bitmap", block_.path(), postings.offset);
+    return DataLoss("{}: postings at {} are no set of {} groups", block_.path(), postings.offset,
+                    postings.group_count);
   }
   const Roaring found(bitmap);
-  if (found.cardinality() != postings.group_count || found.maximum() >= block_.group_count()) {
-    return DataLoss("{}: postings at {} name {} groups up to {}", block_.path(), postings.offset,
-                    found.cardinality(), found.maximum());
-  }
   *groups |= found;
   return OkStatus();
 }
