@@ -158,6 +158,7 @@ TEST_F(LogTest, AFullQueueIsUnavailableAtOnce) {
   ASSERT_TRUE(log->Sync().ok());
   EXPECT_TRUE(Append("room again").ok());
   EXPECT_EQ(log->stats().rejected_records, 1u);
+  Close();  // while the hook's gate lives
 }
 
 TEST_F(LogTest, AClosedLogIsUnavailable) {
@@ -199,6 +200,7 @@ TEST_F(LogTest, TellsEachCommitToTheHook) {
   EXPECT_EQ(timings[0].records, 1u);
   EXPECT_EQ(timings[0].written_bytes, kPageBytes);
   EXPECT_EQ(log->stats().syncs, 1u);
+  Close();  // while the hook's timings live
 }
 
 // ---- Generations

@@ -14,7 +14,7 @@ Status SegmentImage::Load(Env* env, const std::string& path, uint64_t number) {
   if (file_bytes_ > kMaxFileBytes) {
     return OkStatus();
   }
-  RETURN_IF_ERROR(ReadContents(*file));
+  ReadContents(*file);
   const auto header = DecodeSegmentHeaderPage(contents_.substr(0, kPageBytes));
   if (header && header->version != kFormatVersion) {
     return FailedPrecondition("{} has WAL format version {}; this program reads version {}", path,
@@ -27,13 +27,16 @@ Status SegmentImage::Load(Env* env, const std::string& path, uint64_t number) {
   return OkStatus();
 }
 
-Status SegmentImage::ReadContents(const File& file) {
+void SegmentImage::ReadContents(const File& file) {
   const uint64_t padded_bytes = RoundUp(file_bytes_, kPageBytes);
   if (padded_bytes > capacity_bytes_) {
     buffer_ = std::make_unique_for_overwrite<char[]>(padded_bytes);
     capacity_bytes_ = padded_bytes;
   }
   contents_ = {buffer_.get(), padded_bytes};
+  if (file_bytes_ == 0) {
+    return;
+  }
   uint64_t filled_bytes = 0;
   if (const auto count = file.ReadAt(0, {buffer_.get(), file_bytes_}); count.ok()) {
     filled_bytes = *count;
@@ -50,7 +53,6 @@ Status SegmentImage::ReadContents(const File& file) {
     filled_bytes = file_bytes_;
   }
   std::memset(buffer_.get() + filled_bytes, 0, padded_bytes - filled_bytes);
-  return OkStatus();
 }
 
 std::optional<CommitHeader> SegmentImage::HeaderAt(uint64_t offset) const {

@@ -46,7 +46,7 @@ class SegmentImage {
   bool IsIntact(const CommitHeader& commit) const;
 
  private:
-  Status ReadContents(const File& file);
+  void ReadContents(const File& file);
   std::optional<CommitHeader> HeaderAt(uint64_t offset) const;
   // The next intact record header at or after `offset` with at least the given index.
   struct FoundRecord {
