@@ -78,6 +78,9 @@ BlockMeta MetaOf(int64_t day, uint64_t generation_min, uint64_t generation_max, 
 TEST(BlockFormatTest, FileNameTellsPartitionGenerationsAndLevel) {
   EXPECT_EQ(BlockFileName(MetaOf(19'676, 9, 10, 1)),
             "20231115T000000Z-0000000009-0000000010-01.block");
+  BlockMeta meta;
+  meta.partition_start = 2'000'000'500;
+  EXPECT_EQ(BlockFileName(meta), "19700101T000002.000000500Z-0000000000-0000000000-00.block");
 }
 
 TEST(BlockFormatTest, FileNamesSortByPartitionThenGeneration) {

@@ -5,6 +5,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "common/check.h"
+
 namespace tsdbd::storage {
 namespace {
 
@@ -128,6 +130,7 @@ StatusOr<BlockList> BlockManager::RenameAndOpen(std::span<const std::string> tem
   for (const std::string& path : temp_paths) {
     ASSIGN_OR_RETURN(const auto block, Block::Open(env_, path));
     names.push_back(BlockFileName(block->meta()));
+    CHECK(std::ranges::count(names, names.back()) == 1);  // one would take the other's place
   }
   for (size_t i = 0; i < temp_paths.size(); ++i) {
     RETURN_IF_ERROR(env_->Rename(temp_paths[i], PathOf(names[i])));

@@ -21,9 +21,12 @@ std::string BlockFileName(const BlockMeta& meta) {
   std::tm utc = {};
   gmtime_r(&seconds, &utc);
   char start[32];
-  std::strftime(start, sizeof(start), "%Y%m%dT%H%M%SZ", &utc);
-  return fmt::format("{}-{:010}-{:010}-{:02}{}", start, meta.generation_min, meta.generation_max,
-                     meta.level, kBlockSuffix);
+  std::strftime(start, sizeof(start), "%Y%m%dT%H%M%S", &utc);
+  // Partitions of less than a second are of use in tests only.
+  const int64_t nanos = meta.partition_start % kNanosPerSecond;
+  return fmt::format("{}{}Z-{:010}-{:010}-{:02}{}", start,
+                     nanos == 0 ? "" : fmt::format(".{:09}", nanos), meta.generation_min,
+                     meta.generation_max, meta.level, kBlockSuffix);
 }
 
 std::string EncodeBlockMeta(const BlockMeta& meta) {

@@ -14,8 +14,9 @@ namespace tsdbd::storage {
 // The first group of fields is given to the writer, the second is counted by it.
 struct BlockMeta {
   model::Timestamp partition_start = 0;  // included
-  model::Timestamp partition_end = 0;    // excluded
-  uint64_t generation_min = 0;           // the generations whose rows it holds
+  // Excluded; but kMaxTimestamp, which nothing can lie behind, is in the last partition.
+  model::Timestamp partition_end = 0;
+  uint64_t generation_min = 0;  // the generations whose rows it holds
   uint64_t generation_max = 0;
   uint32_t level = 0;                // 0: flushed; a compacted block is one above its parents
   std::vector<std::string> parents;  // file names of the blocks that this one replaces
@@ -32,7 +33,8 @@ struct BlockMeta {
 // Of these two blocks of a partition, whether `a` comes before `b`: b's samples win.
 bool Precedes(const BlockMeta& a, const BlockMeta& b);
 
-// The name of the block's file: 20240131T000000Z-0000000012-0000000012-00.block
+// The name of the block's file, different for any two blocks that can be live at one time:
+// 20240131T000000Z-0000000012-0000000012-00.block
 std::string BlockFileName(const BlockMeta& meta);
 inline constexpr std::string_view kBlockSuffix = ".block";
 

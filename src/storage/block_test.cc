@@ -290,6 +290,15 @@ TEST_F(BlockWriterTest, RefusesChunksOutOfOrderOrPartitionOrShape) {
   EXPECT_TRUE(refuses(ChunkAt(start_)));  // without sequence numbers
 }
 
+TEST_F(BlockWriterTest, TheLastPartitionEndsWithTheLastTimestamp) {
+  BlockMeta meta = DefaultMeta();
+  meta.partition_end = model::kMaxTimestamp;
+  writer_ = BlockWriter::Create(&env_, "/d/last", meta).value();
+  const std::vector<std::string_view> columns = {"up"};
+  ASSERT_TRUE(writer_->AddGroup({}, "__name__", columns, false).ok());
+  EXPECT_TRUE(writer_->AddChunk(ChunkAt(model::kMaxTimestamp - 10)).ok());
+}
+
 TEST_F(BlockWriterTest, RemovesTheFileIfItIsNotFinished) {
   ASSERT_TRUE(*env_.Exists("/d/w"));
   writer_.reset();

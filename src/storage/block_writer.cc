@@ -177,7 +177,9 @@ Status BlockWriter::AddChunk(std::string_view bytes) {
     return InvalidArgument("{}: chunk of {} columns is not one of its group", state_->path,
                            chunk->column_count());
   }
-  if (ref.min_time < meta.partition_start || ref.max_time >= meta.partition_end ||
+  const bool is_late =
+      ref.max_time >= meta.partition_end && meta.partition_end != model::kMaxTimestamp;
+  if (ref.min_time < meta.partition_start || is_late ||
       (group.chunk_count > 0 && ref.min_time <= state_->chunks.back().max_time)) {
     return InvalidArgument("{}: chunk from {} to {} overlaps the one before or its partition",
                            state_->path, ref.min_time, ref.max_time);

@@ -35,7 +35,7 @@ Roaring Mixed() {
 
 TEST(RoaringCheckTest, WellFormedBitmapsPass) {
   std::mt19937_64 random(1);
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 60; ++round) {
     Roaring bitmap;
     for (size_t i = random() % 20'000; i > 0; --i) {
       bitmap.add(static_cast<uint32_t>(random() % (1u << (4 + round % 20))));
@@ -78,7 +78,7 @@ TEST(RoaringCheckTest, DamagedBitmapsThatPassAreStillSets) {
   const std::string bytes = Serialize(original);
   const uint64_t limit = original.maximum() + 1;
   size_t passed = 0;
-  for (int round = 0; round < 20'000; ++round) {
+  for (int round = 0; round < 4000; ++round) {
     std::string damaged = bytes;
     const size_t range = round % 2 ? 300 : damaged.size();
     damaged[random() % range] = static_cast<char>(random());
@@ -97,7 +97,7 @@ TEST(RoaringCheckTest, DamagedBitmapsThatPassAreStillSets) {
     }
     ASSERT_EQ(count, original.cardinality());
   }
-  EXPECT_LT(passed, 5000u);  // the others were seen to be damaged
+  EXPECT_LT(passed, 1000u);  // the others were seen to be damaged
 }
 
 }  // namespace
