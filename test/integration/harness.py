@@ -148,7 +148,7 @@ class Daemon:
     def _find_port(self, log_start):
         with open(self.log_path, "rb") as log:
             log.seek(log_start)
-            match = re.search(rb" listening address=\S+ port=(\d+)", log.read())
+            match = re.search(rb"listening address=\S+ port=(\d+)", log.read())
         return match and match.group(1)
 
     def _wait_for(self, what, condition):

@@ -169,9 +169,9 @@ class DescriptorsTest(unittest.TestCase):
 
     def test_the_soft_limit_is_raised(self):
         with harness.Daemon() as daemon:
-            limits = open(f"/proc/{daemon.process.pid}/limits", encoding="ascii").read()
-            soft, hard = next(line.split()[3:5] for line in limits.splitlines()
-                              if line.startswith("Max open files"))
+            with open(f"/proc/{daemon.process.pid}/limits", encoding="ascii") as limits:
+                soft, hard = next(line.split()[3:5] for line in limits
+                                  if line.startswith("Max open files"))
             self.assertEqual(soft, hard)
             self.assertEqual(daemon.metrics()["process_max_fds"], float(hard))
 
