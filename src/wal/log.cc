@@ -50,8 +50,7 @@ StatusOr<std::unique_ptr<Log>> Log::Open(Env* env, LogOptions options, const Rec
 }
 
 Log::Log(Env* env, LogOptions options, const RecoveredLog& recovered)
-    : env_(env),
-      options_(std::move(options)),
+    : options_(std::move(options)),
       files_(std::make_unique<SegmentFiles>(env, options_, recovered)),
       builder_(options_.max_commit_bytes),
       last_commit_(recovered.last_commit),

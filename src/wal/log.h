@@ -117,7 +117,6 @@ class Log {
   Status Break(Status status);
   Status Poison(const Status& cause);
 
-  Env* const env_;
   const LogOptions options_;
 
   const std::unique_ptr<SegmentFiles> files_;  // own synchronisation

@@ -149,7 +149,7 @@ class CrashTest : public testing::TestWithParam<SyncMode> {
 };
 
 TEST_P(CrashTest, OnlyASuffixOfWhatWasNotAcknowledgedIsLost) {
-  ForEachSeed([this](CrashRound* round) {
+  ForEachSeed([](CrashRound* round) {
     round->MustOpen();
     for (int life = 0; life < 3 && !HasFailure(); ++life) {
       round->env.StopAfter(round->Random() % 120);
@@ -169,7 +169,7 @@ TEST_P(CrashTest, OnlyASuffixOfWhatWasNotAcknowledgedIsLost) {
 }
 
 TEST_P(CrashTest, FailedWritesLoseNothingAcknowledged) {
-  ForEachSeed([this](CrashRound* round) {
+  ForEachSeed([](CrashRound* round) {
     round->MustOpen();
     for (int life = 0; life < 3 && !HasFailure(); ++life) {
       for (int i = 0; i < 150; ++i) {

@@ -79,7 +79,8 @@ class LogHarness {
   // wal-*.log files, in order.
   std::vector<std::string> SegmentPaths() {
     std::vector<std::string> paths;
-    for (const std::string& name : env.List(options.directory).value()) {
+    const std::vector<std::string> names = env.List(options.directory).value();
+    for (const std::string& name : names) {
       if (ParseSegmentName(name)) {
         paths.push_back(options.directory + "/" + name);
       }
