@@ -31,7 +31,7 @@ struct LineKeyDecoderOptions {
   // Label `database_label`="database" is added unless one of the two is empty. A tag of that name
   // on the line wins. The label is a label name as it stands, and not one of our own.
   std::string database_label = "db";
-  std::string database = "";
+  std::string database = {};
   // Keeps names as they are on the line. Otherwise a character outside [a-zA-Z0-9_:] (in label
   // names also the colon, which PromQL has no way to write there) becomes `_`, and a name that
   // starts with a digit gets a `_` before it.

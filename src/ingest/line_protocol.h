@@ -38,7 +38,7 @@ enum class StringFieldPolicy {
 };
 
 struct ParseOptions {
-  // Must outlive the batch. Its context seeds the hashes of the keys.
+  // Goes into the batch, which it must outlive.
   const model::KeyDecoder* decoder = nullptr;
   Precision precision = Precision::kNanoseconds;
   // For lines without a timestamp; cut to the precision, as InfluxDB does.
@@ -69,9 +69,14 @@ struct ParseReport {
 // Reusable: keeps its memory and what it learned about field names. Not thread-safe.
 class LineProtocolParser {
  public:
+  LineProtocolParser() = default;
+  LineProtocolParser(const LineProtocolParser&) = delete;
+  LineProtocolParser& operator=(const LineProtocolParser&) = delete;
+
   // Replaces *batch by the rows of `body` (which must outlive it) and *report. A bad line makes an
   // error, "unable to parse '<line>': <reason>", and no row; the other lines are not touched by it.
-  // Keys are not looked into: the database reports what the decoder says about a new one.
+  // Keys are not looked into: the database reports what the decoder says about a new one. Nor are
+  // the insides of strings, because they are dropped.
   // An unclosed quote takes the rest of the body with it: what may be inside a string is not data.
   void Parse(std::string_view body, const ParseOptions& options, model::RowBatch* batch,
              ParseReport* report);

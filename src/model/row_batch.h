@@ -30,7 +30,7 @@ uint64_t HashFieldNames(const std::vector<std::string>& names);
 // One line's worth: row.values[i] belongs to field i of its field list.
 struct Row {
   std::string_view key;  // raw bytes, in the request's memory
-  Hash128 key_hash;      // HashTo128(key, seed of the batch)
+  Hash128 key_hash;      // HashTo128(key)
   Timestamp timestamp = 0;
   uint32_t first_value = 0;  // index into RowBatch::values
   uint32_t field_list = 0;   // index into RowBatch::field_lists
