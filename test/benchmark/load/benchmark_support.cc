@@ -83,6 +83,7 @@ double Quantile(std::vector<double>* values, double q) {
 
 void Require(bool correct, const std::string& what) {
   if (!correct) {
+    std::fflush(stdout);
     std::fprintf(stderr, "WRONG: %s\n", what.c_str());
     std::_Exit(1);
   }
