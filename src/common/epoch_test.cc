@@ -1,16 +1,18 @@
 #include "common/epoch.h"
 
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <optional>
 #include <thread>
 #include <vector>
 
+#include <gtest/gtest.h>
+
 namespace tsdbd {
 namespace {
 
-void CountFree(void* owner, void*, size_t size) { *static_cast<size_t*>(owner) += size; }
+void CountFree(void* owner, void*, size_t size) {
+  *static_cast<size_t*>(owner) += size;
+}
 
 TEST(EpochGateTest, WithoutReadersAnObjectIsFreedAtOnce) {
   EpochGate gate;

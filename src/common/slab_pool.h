@@ -2,7 +2,8 @@
 // SlabPool: memory for very many small objects that live long: carved from large slabs, kept on a
 // free list per size class, never returned to the system. Compared with malloc: no header, no
 // thread cache to fill, and the bytes in use are known at any time.
-// Thread-safe; meant to be instantiated several times (one a shard), so its lock is rarely waited for.
+// Thread-safe; meant to be instantiated several times (one a shard), so its lock is rarely waited
+// for.
 
 #include <array>
 #include <atomic>
@@ -51,9 +52,8 @@ class SlabPool {
                               : kFineClasses + (size - kFineLimit - 1) / kCoarseStep;
   }
   static size_t ClassBytes(size_t size_class) {
-    return size_class < kFineClasses
-               ? (size_class + 1) * kFineStep
-               : kFineLimit + (size_class - kFineClasses + 1) * kCoarseStep;
+    return size_class < kFineClasses ? (size_class + 1) * kFineStep
+                                     : kFineLimit + (size_class - kFineClasses + 1) * kCoarseStep;
   }
 
   std::atomic<uint64_t> used_bytes_ = 0;

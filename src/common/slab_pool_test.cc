@@ -1,12 +1,12 @@
 #include "common/slab_pool.h"
 
-#include <gtest/gtest.h>
-
-#include <cstring>
 #include <algorithm>
+#include <cstring>
 #include <random>
 #include <thread>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace tsdbd {
 namespace {
@@ -69,7 +69,8 @@ TEST(SlabPoolTest, ManyThreadsMayAllocateAndFree) {
         if (mine.size() > 100) {
           auto [victim, victim_size] = mine[random() % mine.size()];
           ASSERT_EQ(victim[victim_size - 1], t);
-          std::swap(mine.back(), *std::find(mine.begin(), mine.end(), std::pair(victim, victim_size)));
+          std::swap(mine.back(),
+                    *std::find(mine.begin(), mine.end(), std::pair(victim, victim_size)));
           pool.Free(victim, victim_size);
           mine.pop_back();
         }

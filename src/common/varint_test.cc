@@ -1,9 +1,9 @@
 #include "common/varint.h"
 
-#include <gtest/gtest.h>
-
 #include <limits>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace tsdbd {
 namespace {
@@ -43,7 +43,9 @@ TEST(ByteReaderTest, RefusesWhatIsCutOffOrTooLong) {
   EXPECT_FALSE(ByteReader(std::string(10, '\xff')).Varint(&value));
   EXPECT_FALSE(ByteReader(std::string(9, '\xff') + '\x02').Varint(&value)) << "more than 64 bits";
   std::string_view bytes;
-  ByteReader reader("\x05" "abc");
+  ByteReader reader(
+      "\x05"
+      "abc");
   EXPECT_FALSE(reader.LengthPrefixed(&bytes));
   EXPECT_EQ(reader.left(), 4u) << "a failed read stays where it is";
 }
