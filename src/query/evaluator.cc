@@ -34,6 +34,17 @@ TimeRange Storable(const TimeRange& range) {
           .max = std::min(range.max, model::kMaxTimestamp)};
 }
 
+SampleColumns WithoutStaleMarkers(const SampleColumns& samples) {
+  SampleColumns kept;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    if (!IsStaleMarker(samples.values[i])) {
+      kept.timestamps.push_back(samples.timestamps[i]);
+      kept.values.push_back(samples.values[i]);
+    }
+  }
+  return kept;
+}
+
 // The one place that tells what the language has and this evaluator does not.
 Status NotSupported(const Expr& expr) {
   std::string what;
@@ -159,18 +170,13 @@ StatusOr<QueryResult> Evaluator::EvaluateMatrixSelector(const MatrixSelector& ma
   SampleColumns samples;
   for (size_t i = 0; i < set->size(); ++i) {
     RETURN_IF_ERROR(Read(*set, i, range, &samples));
-    MatrixSeries series;
-    for (size_t j = 0; j < samples.size(); ++j) {
-      if (!IsStaleMarker(samples.values[j])) {
-        series.samples.timestamps.push_back(samples.timestamps[j]);
-        series.samples.values.push_back(samples.values[j]);
-      }
+    MatrixSeries series{.labels = {}, .samples = WithoutStaleMarkers(samples)};
+    if (series.samples.size() == 0) {
+      continue;
     }
-    if (series.samples.size() != 0) {
-      RETURN_IF_ERROR(Keep(series.samples.size()));
-      set->GetLabels(i, &series.labels);
-      result.matrix.push_back(std::move(series));
-    }
+    RETURN_IF_ERROR(Keep(series.samples.size()));
+    set->GetLabels(i, &series.labels);
+    result.matrix.push_back(std::move(series));
   }
   SortByLabels(&result);
   return result;

@@ -80,21 +80,24 @@ void MemorySource::Load(std::string_view text) {
   std::istringstream lines{std::string(text)};
   for (std::string line; std::getline(lines, line);) {
     const size_t start = line.find_first_not_of(' ');
-    if (start == line.npos) {
-      continue;
+    if (start != line.npos) {
+      LoadLine(std::string_view(line).substr(start));
     }
-    const size_t brace = line.find('}');
-    const size_t name_end = line.find(' ', brace == line.npos ? start : brace);
-    model::SampleColumns samples;
-    std::istringstream rest(name_end == line.npos ? "" : line.substr(name_end));
-    for (std::string sample; rest >> sample;) {
-      const size_t colon = sample.find(':');
-      CHECK(colon != sample.npos);
-      samples.timestamps.push_back(SecondsToNanos(ParseValue(sample.substr(0, colon))));
-      samples.values.push_back(ParseValue(sample.substr(colon + 1)));
-    }
-    Add(LabelsOf(line.substr(start, name_end - start)), std::move(samples));
   }
+}
+
+void MemorySource::LoadLine(std::string_view line) {
+  const size_t brace = line.find('}');
+  const size_t name_end = std::min(line.find(' ', brace == line.npos ? 0 : brace), line.size());
+  model::SampleColumns samples;
+  std::istringstream rest{std::string(line.substr(name_end))};
+  for (std::string sample; rest >> sample;) {
+    const size_t colon = sample.find(':');
+    CHECK(colon != sample.npos);
+    samples.timestamps.push_back(SecondsToNanos(ParseValue(sample.substr(0, colon))));
+    samples.values.push_back(ParseValue(sample.substr(colon + 1)));
+  }
+  Add(LabelsOf(line.substr(0, name_end)), std::move(samples));
 }
 
 void MemorySource::Add(model::Labels labels, model::SampleColumns samples) {

@@ -43,6 +43,7 @@ class MemorySource : public model::SeriesSource {
  private:
   class Set;
 
+  void LoadLine(std::string_view line);
   std::vector<const Series*> Matching(const model::SelectRequest& request) const;
 
   std::vector<Series> series_;

@@ -36,7 +36,8 @@ std::string NameOf(const Token& label) {
 
 // Milliseconds of an @ time in seconds, at most what nanoseconds can hold: no sample lies beyond.
 int64_t AtMillis(double seconds) {
-  constexpr double kMaxMillis = std::numeric_limits<int64_t>::max() / kNanosPerMilli;
+  constexpr int64_t kMaxNanos = std::numeric_limits<int64_t>::max();
+  constexpr auto kMaxMillis = static_cast<double>(kMaxNanos) / kNanosPerMilli - 1;
   return static_cast<int64_t>(std::clamp(std::round(seconds * 1e3), -kMaxMillis, kMaxMillis));
 }
 

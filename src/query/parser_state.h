@@ -62,7 +62,7 @@ class Parser {
     Parser* const parser_;
   };
 
-  // parser.cc: operators, literals, calls, aggregations.
+  // parser.cc: operators and literals; also the methods below that deal with tokens and errors.
   ExprPtr ParseBinary(int min_precedence);
   ExprPtr ParseRightSide(ExprPtr left, const Token& op);
   bool ParseBinaryModifiers(bool* return_bool, VectorMatching* matching);
@@ -75,6 +75,8 @@ class Parser {
   ExprPtr ParseNumber();
   ExprPtr ParseString();
   ExprPtr ParseParenthesized();
+
+  // parser_call.cc: calls, aggregations and lists of labels.
   ExprPtr ParseCall(const Token& name);
   ExprPtr ParseAggregate(const Token& op);
   bool ParseAggregateModifier(AggregateExpr* aggregate);

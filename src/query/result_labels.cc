@@ -38,11 +38,13 @@ Status Merge(const model::SampleColumns& from, model::SampleColumns* into) {
 Status MergeEqualSeries(std::vector<MatrixSeries>* matrix) {
   size_t kept = 0;
   for (size_t i = 1; i < matrix->size(); ++i) {
-    if ((*matrix)[i].labels == (*matrix)[kept].labels) {
-      RETURN_IF_ERROR(Merge((*matrix)[i].samples, &(*matrix)[kept].samples));
-    } else if (++kept != i) {
-      (*matrix)[kept] = std::move((*matrix)[i]);
+    if ((*matrix)[i].labels != (*matrix)[kept].labels) {
+      if (++kept != i) {
+        (*matrix)[kept] = std::move((*matrix)[i]);
+      }
+      continue;
     }
+    RETURN_IF_ERROR(Merge((*matrix)[i].samples, &(*matrix)[kept].samples));
   }
   matrix->resize(std::min(kept + 1, matrix->size()));
   return OkStatus();

@@ -37,7 +37,7 @@ std::optional<Timestamp> FromSeconds(double seconds) {
   }
   double whole = 0;
   const double fraction = std::modf(seconds, &whole);
-  constexpr double kMaxSeconds = static_cast<double>(model::kMaxTimestamp / kNanosPerSecond);
+  constexpr double kMaxSeconds = static_cast<double>(model::kMaxTimestamp) / kNanosPerSecond;
   if (!(std::abs(whole) <= kMaxSeconds)) {
     return std::nullopt;
   }
@@ -113,9 +113,9 @@ int64_t ReadZone(TimeReader* reader) {
   if (!west) {
     reader->Literal('+');
   }
-  const int hours = reader->Digits(2);
+  const int64_t hours = reader->Digits(2);
   reader->Literal(':');
-  const int minutes = reader->Digits(2);
+  const int64_t minutes = reader->Digits(2);
   if (hours > 23 || minutes > 59) {
     reader->Refuse();
   }
@@ -132,9 +132,9 @@ std::optional<Timestamp> FromRfc3339(std::string_view text) {
   reader.Literal('-');
   const int day = reader.Digits(2);
   reader.Literal('T');
-  const int hour = reader.Digits(2);
+  const int64_t hour = reader.Digits(2);
   reader.Literal(':');
-  const int minute = reader.Digits(2);
+  const int64_t minute = reader.Digits(2);
   reader.Literal(':');
   const int second = reader.Digits(2);
   const int64_t nanos =

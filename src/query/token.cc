@@ -124,6 +124,37 @@ bool IsGroupingLabel(const Token& token) {
   }
 }
 
+// Most keywords are names where one must stand; so are the set operators.
+bool IsMetricName(const Token& token) {
+  switch (token.type) {
+    case TokenType::kIdentifier:
+    case TokenType::kMetricIdentifier:
+    case TokenType::kAggregate:
+      return true;
+    case TokenType::kKeyword:
+      return !token.Is(Keyword::kBool) && !token.Is(Keyword::kOn) &&
+             !token.Is(Keyword::kIgnoring) && !token.Is(Keyword::kGroupLeft) &&
+             !token.Is(Keyword::kGroupRight);
+    case TokenType::kBinaryOp:
+      return IsSetOperator(token.binary_op);
+    default:
+      return false;
+  }
+}
+
+bool StartsExpression(const Token& token) {
+  switch (token.type) {
+    case TokenType::kNumber:
+    case TokenType::kDuration:
+    case TokenType::kString:
+    case TokenType::kLeftParen:
+    case TokenType::kLeftBrace:
+      return true;
+    default:
+      return token.IsSign() || IsMetricName(token);
+  }
+}
+
 std::string Describe(const Token& token) {
   switch (token.type) {
     case TokenType::kEndOfInput:

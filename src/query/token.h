@@ -79,6 +79,12 @@ void ClassifyWord(Token* token);
 // Whether a label may stand unquoted in by (...), on (...) and the like. Most keywords may.
 bool IsGroupingLabel(const Token& token);
 
+// Whether a metric may be called so where an expression must stand: most keywords and aggregations
+// and the set operators may.
+bool IsMetricName(const Token& token);
+
+bool StartsExpression(const Token& token);
+
 // How messages name a token: end of input, identifier "foo", <op:+>, <aggr:sum>, <by>, "(".
 std::string Describe(const Token& token);
 
