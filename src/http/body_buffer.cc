@@ -95,6 +95,12 @@ bool BodyBuffer::Commit(size_t bytes) {
   return true;
 }
 
+void BodyBuffer::Truncate(size_t size) {
+  CHECK(size <= size_);
+  pool_->Discharge(size_ - size);
+  size_ = size;
+}
+
 bool BodyBuffer::Append(std::string_view bytes) {
   if (bytes.empty()) {
     return true;

@@ -75,6 +75,8 @@ class BodyBuffer {
   std::span<char> Space() { return {block_.data + size_, block_.capacity - size_}; }
   // Declares `bytes` of Space() filled. False if the pool's budget is used up: nothing is added.
   bool Commit(size_t bytes);
+  // Drops what is behind the first `size` bytes, and its charge.
+  void Truncate(size_t size);
   // Reserve, copy, Commit.
   bool Append(std::string_view bytes);
   // An empty buffer of the same pool.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <span>
 
 #include <libdeflate.h>
 
@@ -66,25 +67,33 @@ Refusal InflateMember(ContentCoding coding, std::string_view* compressed, size_t
                       BodyBuffer* inflated) {
   const auto decompress = coding == ContentCoding::kGzip ? libdeflate_gzip_decompress_ex
                                                          : libdeflate_zlib_decompress_ex;
+  const size_t begin = inflated->size();
   while (true) {
-    const size_t space = std::min(inflated->Space().size(), max_bytes - inflated->size());
+    const std::span<char> reserved = inflated->Space();
+    const std::span<char> space = reserved.first(std::min(reserved.size(), max_bytes - begin));
+    // Charged before it is written to.
+    if (!inflated->Commit(space.size())) {
+      return kOutOfBodyMemory;
+    }
     size_t taken = 0;
     size_t produced = 0;
-    switch (decompress(ThreadDecompressor(), compressed->data(), compressed->size(),
-                       inflated->Space().data(), space, &taken, &produced)) {
-      case LIBDEFLATE_SUCCESS:
-        compressed->remove_prefix(taken);
-        return inflated->Commit(produced) ? Refusal{} : kOutOfBodyMemory;
-      case LIBDEFLATE_INSUFFICIENT_SPACE:
-        if (space == max_bytes - inflated->size()) {
-          return {413, "body is too large once inflated"};
-        }
-        inflated->Reserve(
-            std::min(std::max(2 * space, kMinInflateSpaceBytes), max_bytes - inflated->size()));
-        break;
-      default:
-        return {400, "body is not what its Content-Encoding says"};
+    const libdeflate_result result =
+        decompress(ThreadDecompressor(), compressed->data(), compressed->size(), space.data(),
+                   space.size(), &taken, &produced);
+    if (result == LIBDEFLATE_SUCCESS) {
+      inflated->Truncate(begin + produced);
+      compressed->remove_prefix(taken);
+      return {};
     }
+    inflated->Truncate(begin);
+    if (result != LIBDEFLATE_INSUFFICIENT_SPACE) {
+      return {400, "body is not what its Content-Encoding says"};
+    }
+    if (space.size() == max_bytes - begin) {
+      return {413, "body is too large once inflated"};
+    }
+    inflated->Reserve(
+        std::min(std::max(2 * space.size(), kMinInflateSpaceBytes), max_bytes - begin));
   }
 }
 

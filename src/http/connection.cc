@@ -18,8 +18,9 @@ namespace {
 constexpr size_t kMaxPendingBytes = size_t{64} << 10;
 // Unsent bytes above which no further request is begun and no more of a stream is taken.
 constexpr size_t kMaxUnsentBytes = size_t{256} << 10;
-// A body must bring this much in every progress_timeout_ms: a modem does, a client that only wants
-// to hold the connection would have to work for it.
+// A body must bring this much in every progress_timeout_ms, and of an answer as much must be taken
+// in every write_stall_timeout_ms: a modem does it, and a client that only wants to hold the
+// connection has to work for it.
 constexpr uint64_t kMinProgressBytes = 1'024;
 // A client that is still sending when it has been refused gets this long after each read, and
 // progress_timeout_ms in all, to notice.
@@ -348,6 +349,11 @@ void Connection::Settle() {
   }
   CountSent();
   const bool is_all_sent = socket_.unsent_bytes() == 0;
+  if (!is_all_sent && !has_unsent_) {
+    unsent_since_ms_ = loop_->now_ms();
+    unsent_acknowledged_bytes_ = socket_.acknowledged_bytes();
+  }
+  has_unsent_ = !is_all_sent;
   if (is_all_sent) {
     for (const std::function<void()>& callback : std::exchange(on_sent_, {})) {
       callback();
@@ -373,10 +379,7 @@ void Connection::Settle() {
 void Connection::CountSent() {
   const uint64_t sent_bytes = socket_.sent_bytes();
   LoopCounters::Add(&loop_->mutable_counters()->sent_bytes, sent_bytes - counted_sent_bytes_);
-  if (sent_bytes != counted_sent_bytes_) {
-    counted_sent_bytes_ = sent_bytes;
-    stall_since_ms_ = loop_->now_ms();
-  }
+  counted_sent_bytes_ = sent_bytes;
 }
 
 bool Connection::IsChoked() {
@@ -390,27 +393,33 @@ bool Connection::IsIdle() const {
   return phase_ == Phase::kReading && parser_.is_idle() && pending_bytes() == 0;
 }
 
-bool Connection::IsWriteStalled(uint64_t now_ms) {
-  CountSent();
-  const auto limit_ms = static_cast<uint64_t>(loop_->state().options.write_stall_timeout_ms);
-  return now_ms - stall_since_ms_ > limit_ms;
-}
-
 void Connection::CheckTimeouts(uint64_t now_ms) {
   if (socket_.is_closing()) {
     return;
   }
   if (socket_.unsent_bytes() > 0) {
-    if (IsWriteStalled(now_ms)) {
-      LoopCounters::Add(&loop_->mutable_counters()->connections_timed_out);
-      socket_.CloseWithReset();
-    }
+    CheckWriteStall(now_ms);
   } else if (phase_ == Phase::kReading) {
     CheckReadTimeouts(now_ms);
   } else if (phase_ == Phase::kLingering &&
              (now_ms - since_ms_ > kLingerMs || now_ms > linger_end_ms_)) {
     Close();
   }
+}
+
+void Connection::CheckWriteStall(uint64_t now_ms) {
+  const auto limit_ms = static_cast<uint64_t>(loop_->state().options.write_stall_timeout_ms);
+  if (now_ms - unsent_since_ms_ <= limit_ms) {
+    return;
+  }
+  const uint64_t acknowledged_bytes = socket_.acknowledged_bytes();
+  if (acknowledged_bytes - unsent_acknowledged_bytes_ >= kMinProgressBytes) {
+    unsent_since_ms_ = now_ms;
+    unsent_acknowledged_bytes_ = acknowledged_bytes;
+    return;
+  }
+  LoopCounters::Add(&loop_->mutable_counters()->connections_timed_out);
+  socket_.CloseWithReset();
 }
 
 void Connection::CheckReadTimeouts(uint64_t now_ms) {

@@ -90,7 +90,7 @@ class Connection final : public SocketEvents {
   void CountSent();
   bool IsChoked();
   bool IsIdle() const;
-  bool IsWriteStalled(uint64_t now_ms);
+  void CheckWriteStall(uint64_t now_ms);
   void CheckReadTimeouts(uint64_t now_ms);
   size_t pending_bytes() const { return pending_.size() - pending_offset_; }
 
@@ -114,7 +114,9 @@ class Connection final : public SocketEvents {
   uint64_t since_ms_;          // when the current wait for the client began
   uint64_t window_bytes_ = 0;  // received since then
   uint64_t linger_end_ms_ = 0;
-  uint64_t stall_since_ms_ = 0;  // when the kernel last took something
+  bool has_unsent_ = false;                 // as of the last Settle
+  uint64_t unsent_since_ms_ = 0;            // when the window for taking the next KiB began
+  uint64_t unsent_acknowledged_bytes_ = 0;  // at that time
   uint64_t counted_sent_bytes_ = 0;
 };
 

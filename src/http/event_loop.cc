@@ -58,20 +58,46 @@ EventLoop::EventLoop(ServerState* state, int listener)
     : state_(state),
       mailbox_(std::make_shared<Mailbox>()),
       listener_(listener),
-      read_buffer_(kReadBufferBytes) {
-  CHECK(uv_loop_init(&loop_) == 0);
-  CHECK(uv_async_init(&loop_, &wake_up_, [](uv_async_t* handle) {
-          static_cast<EventLoop*>(handle->data)->OnMail();
-        }) == 0);
+      read_buffer_(kReadBufferBytes) {}
+
+StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(ServerState* state, int listener) {
+  std::unique_ptr<EventLoop> loop(new EventLoop(state, listener));
+  RETURN_IF_ERROR(loop->Init());
+  return loop;
+}
+
+Status EventLoop::Init() {
+  if (const int error = uv_loop_init(&loop_); error != 0) {
+    return ErrnoStatus(-error, "event loop", "http");
+  }
+  is_initialised_ = true;
+  // Of the handles only this one takes descriptors.
+  const int error = uv_async_init(&loop_, &wake_up_, [](uv_async_t* handle) {
+    static_cast<EventLoop*>(handle->data)->OnMail();
+  });
+  if (error != 0) {
+    return ErrnoStatus(-error, "event loop", "http");
+  }
   CHECK(uv_poll_init(&loop_, &listener_poll_, listener_) == 0);
   CHECK(uv_timer_init(&loop_, &accept_timer_) == 0);
   CHECK(uv_timer_init(&loop_, &timeout_timer_) == 0);
   wake_up_.data = listener_poll_.data = accept_timer_.data = timeout_timer_.data = this;
   mailbox_->Open(&wake_up_);
+  return OkStatus();
 }
 
 EventLoop::~EventLoop() {
   CHECK(!thread_.joinable());
+  if (is_initialised_) {
+    // A loop that ran has closed its handles; one that never did does so now.
+    const auto close_handle = [](uv_handle_t* handle, void*) { CloseHandle(handle); };
+    uv_walk(&loop_, close_handle, nullptr);
+    uv_run(&loop_, UV_RUN_DEFAULT);
+    CHECK(uv_loop_close(&loop_) == 0);
+  }
+  if (listener_ >= 0) {
+    close(listener_);
+  }
 }
 
 void EventLoop::Start() {
@@ -96,7 +122,6 @@ void EventLoop::Run() {
     static_cast<EventLoop*>(handle->data)->AcceptAll();
   });
   uv_run(&loop_, UV_RUN_DEFAULT);
-  CHECK(uv_loop_close(&loop_) == 0);
 }
 
 void EventLoop::OnMail() {
@@ -225,7 +250,7 @@ void EventLoop::BeginStop() {
   stop_deadline_ms_ = now_ms() + static_cast<uint64_t>(state_->options.shutdown_grace_ms);
   CloseHandle(&listener_poll_);
   CloseHandle(&accept_timer_);
-  close(listener_);
+  close(std::exchange(listener_, -1));
   for (const std::unique_ptr<Connection>& connection : connections_) {
     connection->BeginStop();
   }

@@ -16,6 +16,7 @@
 
 #include <uv.h>
 
+#include "common/status.h"
 #include "http/mailbox.h"
 #include "http/server_state.h"
 
@@ -25,12 +26,14 @@ class Connection;
 
 class EventLoop {
  public:
-  // Takes over `listener`, a listening, non-blocking socket.
-  EventLoop(ServerState* state, int listener);
+  // Takes over `listener`, a listening, non-blocking socket. Fails if the process is out of
+  // descriptors.
+  static StatusOr<std::unique_ptr<EventLoop>> Create(ServerState* state, int listener);
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
+  // At most once; an EventLoop that is never started may be destroyed.
   void Start();
   // Begins a graceful stop, which ends after shutdown_grace_ms at the latest.
   void Stop() { mailbox_->PostStop(); }
@@ -55,6 +58,9 @@ class EventLoop {
   void Remove(Connection* connection);
 
  private:
+  EventLoop(ServerState* state, int listener);
+
+  Status Init();
   void Run();
   void OnMail();
   void AcceptAll();
@@ -64,8 +70,6 @@ class EventLoop {
   void Release();
   void CheckTimeouts();
   void BeginStop();
-  void CloseListener();
-  void CloseAllConnections();
   void FinishIfStopped();
 
   ServerState* const state_;
@@ -77,11 +81,12 @@ class EventLoop {
 
   // The loop's thread only.
   uv_loop_t loop_;
+  bool is_initialised_ = false;
   uv_async_t wake_up_;
   uv_poll_t listener_poll_;
-  uv_timer_t accept_timer_;   // ends a pause after a failed accept
-  uv_timer_t timeout_timer_;  // runs while there are connections
-  int listener_;
+  uv_timer_t accept_timer_;                               // ends a pause after a failed accept
+  uv_timer_t timeout_timer_;                              // runs while there are connections
+  int listener_;                                          // -1 once closed
   std::vector<std::unique_ptr<Connection>> connections_;  // each knows its index
   std::vector<char> read_buffer_;
   std::string date_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/check.h"
+#include "http/answer_head.h"
 #include "http/compression.h"
 #include "http/mailbox.h"
 #include "http/text.h"
@@ -65,6 +66,7 @@ void Exchange::Respond(int status, std::string_view content_type, std::string bo
 
 void Exchange::BeginStream(int status, std::string_view content_type,
                            std::vector<HeaderField> headers) {
+  CHECK(!HasNoBody(status));
   Answer answer{status, std::string(content_type), {}, std::move(headers)};
   if (ShouldGzip(answer)) {
     gzip_ = std::make_unique<GzipStream>();

@@ -37,6 +37,8 @@ class RawClient {
   ClientAnswer ReadAnswer(bool to_head = false);
   // All bytes until the server closes; nullopt if it does not within `timeout_ms`.
   std::optional<std::string> ReadUntilClose(int timeout_ms = kTimeoutMs);
+  // Waits for some bytes, for the next ReadAnswer. False at the end.
+  bool ReceiveSome() { return Receive(kTimeoutMs); }
   // Whether anything (or the end) comes within `timeout_ms`.
   bool WaitForInput(int timeout_ms);
 

@@ -37,7 +37,8 @@ bool Parameters::AddEncoded(std::string_view encoded) {
     }
     const size_t name_size = std::min(pair.find('='), pair.size());
     Entry entry;
-    if (!AppendUnescaped(pair.substr(0, name_size), /*is_form=*/true, &entry.first) ||
+    if (entries_.size() == kMaxEntries ||
+        !AppendUnescaped(pair.substr(0, name_size), /*is_form=*/true, &entry.first) ||
         !AppendUnescaped(pair.substr(std::min(name_size + 1, pair.size())), /*is_form=*/true,
                          &entry.second)) {
       entries_.resize(old_count);

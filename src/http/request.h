@@ -5,6 +5,7 @@
 // Threads: built on a loop thread; from the moment the handler sees it, read-only and free to read
 // from any thread. Views live as long as the Request (the body until Exchange::ReleaseBody).
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -32,8 +33,12 @@ class Parameters {
  public:
   using Entry = std::pair<std::string, std::string>;
 
+  // A form of "a&a&a..." takes thirty times its size in memory. A query names some hundred matchers
+  // at most.
+  static constexpr size_t kMaxEntries = 10'000;
+
   // Adds `encoded` ("a=1&b=x%20y+z"): the text after '?' or a form body. False, adding nothing, if
-  // an escape is not %XX.
+  // an escape is not %XX or there are more than kMaxEntries.
   bool AddEncoded(std::string_view encoded);
   void Add(std::string name, std::string value) {
     entries_.emplace_back(std::move(name), std::move(value));

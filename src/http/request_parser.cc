@@ -290,7 +290,7 @@ Refusal RequestParser::CheckTarget() {
   request_->raw_path_ = target->path;
   if (!AppendUnescaped(target->path, /*is_form=*/false, &request_->path_) ||
       !request_->query_.AddEncoded(target->query)) {
-    return {kBadRequest, "malformed escape in the request target"};
+    return {kBadRequest, "malformed escape or too many parameters in the request target"};
   }
   return {};
 }

@@ -109,6 +109,17 @@ TEST(RequestParserTest, MergesFormParametersBehindThoseOfTheQuery) {
   EXPECT_EQ(merged.Get("b"), "x&y ");
 }
 
+TEST(RequestParserTest, BoundsTheNumberOfParameters) {
+  Parameters parameters;
+  std::string encoded;
+  for (size_t i = 0; i < Parameters::kMaxEntries; ++i) {
+    encoded += "&a";
+  }
+  EXPECT_TRUE(parameters.AddEncoded(encoded));
+  EXPECT_FALSE(parameters.AddEncoded("a"));
+  EXPECT_EQ(parameters.entries().size(), Parameters::kMaxEntries);
+}
+
 TEST(RequestParserTest, OtherBodiesAreNoForms) {
   const auto request = ParseOne("POST /q?a=1 HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\na=2");
   Parameters merged;

@@ -123,22 +123,19 @@ Status Server::Start() {
   const int loop_count = options.loop_count > 0
                              ? options.loop_count
                              : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  std::vector<int> listeners;
+  std::vector<std::unique_ptr<EventLoop>> loops;
   for (int i = 0; i < loop_count; ++i) {
-    StatusOr<int> listener = Listen(address, /*is_shared=*/true, name);
-    if (!listener.ok()) {
-      std::for_each(listeners.begin(), listeners.end(), close);
-      return listener.status();
-    }
-    listeners.push_back(*listener);
+    ASSIGN_OR_RETURN(const int listener, Listen(address, /*is_shared=*/true, name));
     // With port 0 the first one has chosen, and the others join it.
     address.size = sizeof(address.storage);
-    getsockname(*listener, reinterpret_cast<sockaddr*>(&address.storage), &address.size);
+    getsockname(listener, reinterpret_cast<sockaddr*>(&address.storage), &address.size);
+    ASSIGN_OR_RETURN(auto loop, EventLoop::Create(state_.get(), listener));
+    loops.push_back(std::move(loop));
   }
   port_ = PortOf(address);
-  for (const int listener : listeners) {
-    loops_.push_back(std::make_unique<EventLoop>(state_.get(), listener));
-    state_->loops.push_back(loops_.back().get());
+  loops_ = std::move(loops);
+  for (const std::unique_ptr<EventLoop>& loop : loops_) {
+    state_->loops.push_back(loop.get());
   }
   for (const std::unique_ptr<EventLoop>& loop : loops_) {
     loop->Start();

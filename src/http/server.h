@@ -7,7 +7,7 @@
 // (RFC 9112, 9.3.2), and a client that pipelines a write and a query wants the query to see the
 // write. What it sends ahead waits in a bounded buffer, then in the kernel.
 //
-// Threads: Start and Stop from one thread; the others from any.
+// Threads: Start and Stop from one thread; the others from any once it has started.
 
 #include <cstddef>
 #include <cstdint>
@@ -46,10 +46,10 @@ struct ServerOptions {
   // Between two requests. Longer than the 60 s after which most clients and proxies drop theirs, so
   // that it is rarely the server who closes under a client that is about to send.
   int64_t idle_timeout_ms = 75'000;
-  // For a whole head from its first byte, and for each next kMinProgressBytes of a body: slow
-  // clients must not hold connections.
+  // For a whole head from its first byte, and for each next KiB of a body: slow clients must not
+  // hold connections.
   int64_t progress_timeout_ms = 10'000;
-  // While the client takes nothing of an answer. Longer: a paused reader is common (a pager).
+  // For a client to take the next KiB of an answer. Longer: a paused reader is common (a pager).
   int64_t write_stall_timeout_ms = 30'000;
   // What Stop() gives answers in flight.
   int64_t shutdown_grace_ms = 10'000;
@@ -58,7 +58,7 @@ struct ServerOptions {
   size_t min_gzip_bytes = size_t{1} << 10;
 
   // Renders what the server itself refuses (400, 404, 405, 408, 413, ...): JSON {"error": reason}
-  // unless replaced.
+  // unless replaced. Called on all loops' threads.
   std::function<Answer(int status, std::string_view reason)> error_answer = JsonErrorAnswer;
 
   static Answer JsonErrorAnswer(int status, std::string_view reason);

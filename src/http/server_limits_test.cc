@@ -112,13 +112,29 @@ TEST_F(ServerLimitsTest, AClientThatTakesNothingIsDropped) {
 }
 
 TEST_F(ServerLimitsTest, AClientThatTakesAnswersSlowlyIsServed) {
-  options_.write_stall_timeout_ms = 2'000;
   Start();
   RawClient client(port(), /*receive_buffer_bytes=*/4'096);
   ASSERT_TRUE(client.Send(Get("/large") + Get("/ping")));
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  // For much longer than the timeout, and less than makes the server's kernel take more.
+  for (int i = 0; i < 30; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(40));
+    ASSERT_TRUE(client.ReceiveSome());
+  }
   EXPECT_EQ(client.ReadAnswer().body.size(), kLargeBytes);
   EXPECT_EQ(client.ReadAnswer().status, 204);
+}
+
+TEST_F(ServerLimitsTest, AStallIsTimedFromTheAnswerThatStalls) {
+  options_.idle_timeout_ms = 60'000;
+  options_.write_stall_timeout_ms = 1'000;
+  Start();
+  RawClient client(port(), /*receive_buffer_bytes=*/4'096);
+  ASSERT_TRUE(client.Send(Get("/ping")));
+  EXPECT_EQ(client.ReadAnswer().status, 204);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1'500));
+  ASSERT_TRUE(client.Send(Get("/large")));
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  EXPECT_EQ(client.ReadAnswer().body.size(), kLargeBytes);
 }
 
 TEST_F(ServerLimitsTest, PipelinedAnswersThatNobodyReadsStopTheReading) {
@@ -218,6 +234,28 @@ TEST_F(ServerLimitsTest, WithoutDescriptorsItWaitsQuietlyAndComesBack) {
   EXPECT_EQ(client->ReadAnswer().status, 204);
   EXPECT_EQ(Fetch(port(), "GET", "/ping").status, 204);
   EXPECT_LT(MonotonicNanos() - start, 2 * kNanosPerSecond);
+}
+
+TEST_F(ServerLimitsTest, StartingWithoutDescriptorsIsAnError) {
+  rlimit saved = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &saved), 0);
+  const int first_free = dup(0);
+  close(first_free);
+  options_.loop_count = 3;
+  // The listeners, and loops of a few descriptors each.
+  for (int spare = 0; spare < 20; ++spare) {
+    rlimit tight = saved;
+    tight.rlim_cur = static_cast<rlim_t>(first_free + spare);
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    Server server(options_, &router_);
+    const bool is_started = server.Start().ok();
+    server.Stop();
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &saved), 0);
+    EXPECT_FALSE(is_started && spare < 3) << spare;
+    const int still_free = dup(0);
+    close(still_free);
+    EXPECT_EQ(still_free, first_free) << "descriptors were lost";
+  }
 }
 
 TEST_F(ServerLimitsTest, BodiesOfAllConnectionsHaveOneBudget) {

@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "common/check.h"
@@ -157,6 +159,12 @@ void Socket::WriteCallback(uv_write_t* request, int status) {
   }
   self->Flush();
   self->events_->OnWritten();
+}
+
+uint64_t Socket::acknowledged_bytes() const {
+  int unacknowledged = 0;
+  ioctl(descriptor(), SIOCOUTQ, &unacknowledged);
+  return sent_bytes() - static_cast<uint64_t>(unacknowledged);
 }
 
 void Socket::ShutDownWriting() {

@@ -53,6 +53,10 @@ class Socket {
   // With the kernel, since Open.
   uint64_t sent_bytes() const { return flushed_bytes_ - uv_stream_get_write_queue_size(stream()); }
 
+  // Received by the peer's kernel: the sign of life of a slow reader, since ours takes more only
+  // once a third of its buffer, which may be megabytes, is free.
+  uint64_t acknowledged_bytes() const;
+
   // Tells the peer that no more will come.
   void ShutDownWriting();
   // At once, whatever is queued. OnClosed follows.
