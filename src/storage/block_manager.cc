@@ -47,22 +47,31 @@ Status BlockManager::Load() {
   BlockList blocks;
   ASSIGN_OR_RETURN(const std::vector<std::string> names, env_->List(blocks_dir_));
   for (const std::string& name : names) {
-    if (name.ends_with(kTempSuffix)) {
-      RETURN_IF_ERROR(env_->Remove(PathOf(name)));
-    } else if (!name.ends_with(kBlockSuffix)) {
-      spdlog::warn("{}: is no block; left alone", PathOf(name));
-    } else if (StatusOr<std::shared_ptr<const Block>> block = Block::Open(env_, PathOf(name));
-               block.ok()) {
-      blocks.push_back(*std::move(block));
-    } else if (block.status().code() == StatusCode::kDataLoss) {
-      MoveToQuarantine(name, block.status());
-    } else {
-      return block.status();  // says nothing about the file: no memory, no descriptor
-    }
+    RETURN_IF_ERROR(LoadFile(name, &blocks));
   }
   RemoveReplaced(&blocks);
   Install(std::move(blocks));
   return OkStatus();
+}
+
+Status BlockManager::LoadFile(const std::string& name, BlockList* blocks) {
+  if (name.ends_with(kTempSuffix)) {
+    return env_->Remove(PathOf(name));
+  }
+  if (!name.ends_with(kBlockSuffix)) {
+    spdlog::warn("{}: is no block; left alone", PathOf(name));
+    return OkStatus();
+  }
+  StatusOr<std::shared_ptr<const Block>> block = Block::Open(env_, PathOf(name));
+  if (block.ok()) {
+    blocks->push_back(*std::move(block));
+    return OkStatus();
+  }
+  if (block.status().code() == StatusCode::kDataLoss) {
+    MoveToQuarantine(name, block.status());
+    return OkStatus();
+  }
+  return block.status();  // says nothing about the file: no memory, no descriptor
 }
 
 void BlockManager::RemoveReplaced(BlockList* blocks) {

@@ -71,6 +71,7 @@ class BlockManager {
 
   std::string PathOf(const std::string& name) const { return blocks_dir_ + "/" + name; }
   Status Load() REQUIRES(change_mutex_);
+  Status LoadFile(const std::string& name, BlockList* blocks) REQUIRES(change_mutex_);
   // Parents that a crash left beside the block that replaces them.
   void RemoveReplaced(BlockList* blocks) REQUIRES(change_mutex_);
   // Gives the files their names, appended to *renamed one by one, and opens them.

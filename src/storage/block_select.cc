@@ -24,15 +24,14 @@ bool IsSelective(const Matcher& matcher) {
 }  // namespace
 
 StatusOr<BlockSelection> BlockSelector::Select(std::span<const Matcher> matchers) const {
+  std::vector<Matcher> selective_first(matchers.begin(), matchers.end());
+  std::stable_partition(selective_first.begin(), selective_first.end(), IsSelective);
   BlockSelection selection;
   for (const SchemaClass& schema_class : MatchSchemas(matchers, &selection.column_sets)) {
     ASSIGN_OR_RETURN(Roaring groups, GroupsOf(schema_class));
-    for (const bool selective : {true, false}) {
-      for (const Matcher& matcher : matchers) {
-        if (matcher.name() != schema_class.column_label && IsSelective(matcher) == selective) {
-          RETURN_IF_ERROR(Narrow(matcher, &groups));
-        }
-      }
+    for (const Matcher& matcher : selective_first) {
+      const bool is_of_columns = matcher.name() == schema_class.column_label;
+      RETURN_IF_ERROR(is_of_columns ? OkStatus() : Narrow(matcher, &groups));
     }
     for (const uint32_t group : groups) {
       selection.groups.push_back({group, block_.SchemaOf(group)});
@@ -99,10 +98,9 @@ Status BlockSelector::Narrow(const Matcher& matcher, Roaring* groups) const {
     return OkStatus();
   }
   if (IsSelective(matcher)) {
+    const PairRecord* pair = FindPair(*name, matcher.value());
     Roaring matching;
-    if (const PairRecord* pair = FindPair(*name, matcher.value())) {
-      RETURN_IF_ERROR(AddPostings(pair->groups, &matching));
-    }
+    RETURN_IF_ERROR(pair == nullptr ? OkStatus() : AddPostings(pair->groups, &matching));
     *groups &= matching;
     return OkStatus();
   }
@@ -120,9 +118,8 @@ Status BlockSelector::NarrowByPostings(const Matcher& matcher, const NameRecord&
   // do not match and take them out.
   Roaring found;
   for (const PairRecord& pair : block_.pairs_.subspan(name.first_pair, name.pair_count)) {
-    if (matcher.Matches(block_.PairValue(pair)) != matcher.MatchesEmpty()) {
-      RETURN_IF_ERROR(AddPostings(pair.groups, &found));
-    }
+    const bool is_wanted = matcher.Matches(block_.PairValue(pair)) != matcher.MatchesEmpty();
+    RETURN_IF_ERROR(is_wanted ? AddPostings(pair.groups, &found) : OkStatus());
   }
   if (matcher.MatchesEmpty()) {
     *groups -= found;

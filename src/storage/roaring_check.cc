@@ -11,7 +11,8 @@ namespace {
 constexpr uint32_t kCookieWithRuns = 12347;  // low half; the high half is the count minus one
 constexpr uint32_t kCookieWithoutRuns = 12346;
 constexpr uint32_t kMaxContainers = 1 << 16;
-constexpr uint32_t kMaxArrayValues = 4096;  // containers with more are bit sets
+constexpr uint32_t kMaxArrayValues = 4096;           // containers with more are bit sets
+constexpr size_t kPairBytes = 2 * sizeof(uint16_t);  // key and count; start and length
 constexpr size_t kBitSetBytes = 8192;
 constexpr uint32_t kFewestContainersWithOffsets = 4;  // of bitmaps with runs
 
@@ -62,13 +63,13 @@ class BitmapChecker {
     }
     std::string_view offsets;  // CRoaring does not use them
     const bool with_offsets = !with_runs || count_ >= kFewestContainersWithOffsets;
-    return Take(count_ * 2 * sizeof(uint16_t), &keys_) &&
+    return Take(count_ * kPairBytes, &keys_) &&
            (!with_offsets || Take(count_ * sizeof(uint32_t), &offsets));
   }
 
   bool CheckContainers() {
     int previous_key = -1;
-    for (uint32_t i = 0; i < count_; ++i) {
+    for (size_t i = 0; i < count_; ++i) {
       const uint16_t key = U16At(keys_, 2 * i);
       const uint32_t values = uint32_t{U16At(keys_, 2 * i + 1)} + 1;
       const bool is_run = !run_flags_.empty() && (run_flags_[i / 8] >> (i % 8) & 1) != 0;
@@ -105,11 +106,11 @@ class BitmapChecker {
       return false;
     }
     uint32_t ones = 0;
-    for (uint32_t i = 0; i < kBitSetBytes / sizeof(uint64_t); ++i) {
+    for (size_t byte = 0; byte < kBitSetBytes; byte += sizeof(uint64_t)) {
       uint64_t word;
-      std::memcpy(&word, set.data() + i * sizeof(word), sizeof(word));
+      std::memcpy(&word, set.data() + byte, sizeof(word));
       ones += static_cast<uint32_t>(std::popcount(word));
-      last_ = word == 0 ? last_ : i * 64 + static_cast<uint32_t>(std::bit_width(word)) - 1;
+      last_ = word == 0 ? last_ : static_cast<uint32_t>(8 * byte + std::bit_width(word) - 1);
     }
     return ones == values;
   }
@@ -117,12 +118,12 @@ class BitmapChecker {
   bool CheckRuns(uint32_t values) {
     uint16_t run_count;
     std::string_view runs;
-    if (!Read(&run_count) || !Take(run_count * 2 * sizeof(uint16_t), &runs)) {
+    if (!Read(&run_count) || !Take(run_count * kPairBytes, &runs)) {
       return false;
     }
     uint32_t next = 0;  // the first value that the next run may have
     uint32_t covered = 0;
-    for (uint32_t i = 0; i < run_count; ++i) {
+    for (size_t i = 0; i < run_count; ++i) {
       const uint32_t first = U16At(runs, 2 * i);
       last_ = first + U16At(runs, 2 * i + 1);
       if (first < next || last_ > UINT16_MAX) {
