@@ -39,7 +39,7 @@ enum class Stage : uint8_t {
   kQuerySelect,    // matchers to series; items are series
   kQueryDecode,    // chunks to samples; items are samples
   kQueryEvaluate,  // items are samples
-  kQueryEncode,    // items are bytes
+  kQueryEncode,    // with the wait for a client that reads slowly; items are bytes
   // The background.
   kFlush,    // one generation to blocks; items are samples
   kCompact,  // items are samples

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/clock.h"
+#include "common/stages.h"
 #include "query/json_writer.h"
 #include "query/query_error.h"
 #include "query/time_parse.h"
@@ -43,13 +44,19 @@ StatusOr<std::string_view> QueryText(const ReadRequest& read) {
   return text;
 }
 
+void Encode(const query::QueryResult& result, AnswerStream* answer) {
+  StageTimer timer(Stage::kQueryEncode);
+  query::WriteQueryResult(result, answer->sink());
+  timer.set_items(answer->written_bytes());
+}
+
 Status InstantQuery(const ReadRequest& read, AnswerStream* answer) {
   ASSIGN_OR_RETURN(const std::string_view text, QueryText(read));
   ASSIGN_OR_RETURN(const query::QueryOptions options, OptionsOf(read));
   ASSIGN_OR_RETURN(const model::Timestamp time, read.TimeParameter("time", WallNanos()));
   ASSIGN_OR_RETURN(const query::QueryResult result,
                    read.services().engine().Instant(text, time, options));
-  query::WriteQueryResult(result, answer->sink());
+  Encode(result, answer);
   return OkStatus();
 }
 
@@ -84,7 +91,7 @@ Status RangeQuery(const ReadRequest& read, AnswerStream* answer) {
   ASSIGN_OR_RETURN(
       const query::QueryResult result,
       read.services().engine().Range(text, {.min = start, .max = end}, step_ns, options));
-  query::WriteQueryResult(result, answer->sink());
+  Encode(result, answer);
   return OkStatus();
 }
 

@@ -31,6 +31,7 @@ Status Run(ReadRequest* request, const ReadFunction& function, AnswerStream* ans
 }  // namespace
 
 bool AnswerStream::Write(std::string_view piece) {
+  written_bytes_ += piece.size();
   if (!streaming_ && first_piece_.empty()) {
     first_piece_ = piece;
     return !exchange_->cancelled();

@@ -31,6 +31,7 @@ class AnswerStream {
   }
   // False if nobody reads it any more.
   bool Write(std::string_view piece);
+  uint64_t written_bytes() const { return written_bytes_; }
   void Finish();
   // The answer to a request that failed with `status`; cuts off an answer that has begun.
   void Fail(const Status& status);
@@ -39,6 +40,7 @@ class AnswerStream {
   const std::shared_ptr<http::Exchange> exchange_;
   const std::string content_type_;
   std::string first_piece_;
+  uint64_t written_bytes_ = 0;
   bool streaming_ = false;
 };
 
