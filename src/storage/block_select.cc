@@ -28,17 +28,24 @@ StatusOr<BlockSelection> BlockSelector::Select(std::span<const Matcher> matchers
   std::stable_partition(selective_first.begin(), selective_first.end(), IsSelective);
   BlockSelection selection;
   for (const SchemaClass& schema_class : MatchSchemas(matchers, &selection.column_sets)) {
-    ASSIGN_OR_RETURN(Roaring groups, GroupsOf(schema_class));
-    for (const Matcher& matcher : selective_first) {
-      const bool is_of_columns = matcher.name() == schema_class.column_label;
-      RETURN_IF_ERROR(is_of_columns ? OkStatus() : Narrow(matcher, &groups));
-    }
+    ASSIGN_OR_RETURN(const Roaring groups, MatchingGroups(schema_class, selective_first));
     for (const uint32_t group : groups) {
       selection.groups.push_back({group, block_.SchemaOf(group)});
     }
   }
   std::ranges::sort(selection.groups, {}, &SelectedGroup::group);
   return selection;
+}
+
+StatusOr<Roaring> BlockSelector::MatchingGroups(const SchemaClass& schema_class,
+                                                std::span<const Matcher> matchers) const {
+  ASSIGN_OR_RETURN(Roaring groups, GroupsOf(schema_class));
+  for (const Matcher& matcher : matchers) {
+    if (matcher.name() != schema_class.column_label) {
+      RETURN_IF_ERROR(Narrow(matcher, &groups));
+    }
+  }
+  return groups;
 }
 
 std::vector<uint32_t> BlockSelector::MatchingColumns(const SchemaRecord& schema,

@@ -42,6 +42,9 @@ class BlockSelector {
   std::vector<SchemaClass> MatchSchemas(std::span<const model::Matcher> matchers,
                                         ColumnSets* column_sets) const;
   StatusOr<Roaring> GroupsOf(const SchemaClass& schema_class) const;
+  // Of those, the ones that match by their labels; the columns have been matched.
+  StatusOr<Roaring> MatchingGroups(const SchemaClass& schema_class,
+                                   std::span<const model::Matcher> matchers) const;
 
   // Takes the groups that do not match out of *groups.
   Status Narrow(const model::Matcher& matcher, Roaring* groups) const;
