@@ -77,6 +77,8 @@ bool Matcher::Matches(std::string_view label_value) const {
   return match == (type_ == MatchType::kRegex);
 }
 
+size_t Matcher::RegexSize() const { return regex_ == nullptr ? 0 : regex_->ProgramSize(); }
+
 std::string Matcher::ToString() const {
   return fmt::format("{}{}{}", name_, Operator(type_), Quote(value_));
 }

@@ -30,8 +30,11 @@ inline constexpr int kMaxNesting = 250;
 // Levels of the tree, which operators in a row deepen as well (a + b + c ...): bounds the stack of
 // everything that walks a tree.
 inline constexpr int kMaxTreeDepth = 2'000;
-// Regexes in one expression: each may take megabytes once compiled (model::Matcher's bound).
-inline constexpr int kMaxRegexMatchers = 200;
+// All regexes of an expression together, in instructions of their programs: about a second to
+// compile. "\pL{300}" is eight bytes long and takes 360,000; a list of 2,000 host names 60,000.
+inline constexpr size_t kMaxRegexCost = 1'000'000;
+// What even the smallest regex costs on top.
+inline constexpr size_t kRegexBaseCost = 500;
 
 StatusOr<ExprPtr> ParseExpression(std::string_view text, const ParserOptions& options = {});
 

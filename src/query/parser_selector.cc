@@ -106,15 +106,16 @@ bool Parser::ParseMatcher(VectorSelector* selector) {
 
 bool Parser::AddMatcher(model::MatchType type, const Token& label, std::string value,
                         VectorSelector* selector) {
-  const bool is_regex = type == model::MatchType::kRegex || type == model::MatchType::kNotRegex;
-  if (is_regex && ++regex_matchers_ > kMaxRegexMatchers) {
-    Fail(label.start,
-         fmt::format("expression has more than {} regular expressions", kMaxRegexMatchers));
-    return false;
-  }
   StatusOr<model::Matcher> matcher = model::Matcher::Create(type, NameOf(label), std::move(value));
   if (!matcher.ok()) {
     Fail(label.start, Message(matcher.status()));
+    return false;
+  }
+  if (const size_t size = matcher->RegexSize(); size > 0) {
+    regex_cost_ += size + kRegexBaseCost;
+  }
+  if (regex_cost_ > kMaxRegexCost) {
+    Fail(label.start, "the regular expressions of the query are too large together");
     return false;
   }
   selector->matchers.push_back(*std::move(matcher));

@@ -144,7 +144,7 @@ class Parser {
   Status error_;
   Context context_;
   int nesting_ = 0;
-  int regex_matchers_ = 0;
+  size_t regex_cost_ = 0;
 };
 
 }  // namespace tsdbd::query

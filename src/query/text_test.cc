@@ -1,6 +1,8 @@
 #include "query/text.h"
 
+#include <array>
 #include <bit>
+#include <charconv>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -208,8 +210,21 @@ TEST(FormatDecimal, ReadsBackTheSame) {
     if (std::isfinite(value)) {
       EXPECT_EQ(Float(FormatDecimal(value)), value);
     }
-    const double plain = static_cast<double>(static_cast<int64_t>(random() % 2'000'000)) / 1000;
-    EXPECT_EQ(Float(FormatDecimal(plain)), plain);
+  }
+}
+
+TEST(FormatDecimal, WritesDecimalsAsTheyAre) {
+  std::mt19937_64 random(13);
+  for (int round = 0; round < 20'000; ++round) {
+    const auto count = static_cast<int64_t>(random() % (uint64_t{1} << (1 + round % 52)));
+    int64_t unit = 1;
+    for (int places = 0; places <= 8; ++places, unit *= 10) {
+      const double value = -static_cast<double>(count) / static_cast<double>(unit);
+      std::array<char, 64> shortest;
+      const auto end =
+          std::to_chars(shortest.begin(), shortest.end(), value, std::chars_format::fixed).ptr;
+      EXPECT_EQ(FormatDecimal(value), std::string_view(shortest.begin(), end - shortest.begin()));
+    }
   }
 }
 
