@@ -22,7 +22,7 @@
 namespace tsdbd::query {
 
 struct QueryOptions {
-  // How far back an instant selector looks for a sample; Prometheus' default.
+  // How far back an instant selector looks for a sample, more than 0; Prometheus' default.
   int64_t lookback_delta_ns = 300 * kNanosPerSecond;
   // Steps of a range query; Prometheus' own limit: a week of minutes, a year of hours.
   uint64_t max_points_per_series = 11'000;
