@@ -52,7 +52,6 @@ class Database::Impl {
 
  private:
   Status Recover();
-  void LogRecovery(const Replay& replay) const;
   // Begins a new generation of rows; those before become flushable. flush_mutex_ is held.
   Status FlipGeneration() REQUIRES(flush_mutex_);
   // Begins a new generation of the log only, after a failed write.
@@ -86,7 +85,7 @@ class Database::Impl {
   uint64_t frozen_min_ GUARDED_BY(flush_mutex_) = 0;
   uint64_t frozen_max_ GUARDED_BY(flush_mutex_) = 0;
 
-  std::atomic<int64_t> first_write_ns_ = 0;  // monotonic; of the generation; 0: none yet
+  std::atomic<int64_t> first_write_ns_ = 0;   // monotonic; of the generation; 0: none yet
   std::atomic<int64_t> flush_failed_ns_ = 0;  // monotonic; 0: the last one did not
   std::atomic<uint64_t> head_bytes_ = 0;
   std::atomic<uint64_t> flush_above_bytes_ = 0;
@@ -139,7 +138,6 @@ Status Database::Impl::Recover() {
                        &recovery_));
   timer.Stop(replay.samples());
   rows_recovered_ = replay.rows();
-  LogRecovery(replay);
 
   writer_ = std::make_unique<BatchWriter>(&head_, log_.get(), options_.max_labels,
                                           replay.next_sequence());
@@ -159,15 +157,6 @@ Status Database::Impl::Recover() {
   static_cast<void>(log_->StartGeneration(wal_generation_, nullptr));
   writer_->StartGeneration(generation_, wal_generation_);
   return OkStatus();
-}
-
-void Database::Impl::LogRecovery(const Replay& replay) const {
-  if (recovery_.commits == 0 && recovery_.damage_count == 0) {
-    return;
-  }
-  spdlog::info("wal replayed: records={} rows={} samples={} segments={} bytes={} elapsed_ms={}",
-               recovery_.records, replay.rows(), replay.samples(), recovery_.segments,
-               recovery_.record_bytes, recovery_.elapsed_ns / kNanosPerMilli);
 }
 
 Status Database::Impl::Close() {
@@ -266,7 +255,7 @@ Status Database::Impl::FlushFrozen() {
     timer.Cancel();
     flush_failures_.fetch_add(1, std::memory_order_relaxed);
     flush_failed_ns_ = MonotonicNanos();
-    spdlog::error("flush failed, will be tried again: generation={} error=\"{}\"", frozen_max_,
+    spdlog::error("flush failed and will be tried again generation={} error=\"{}\"", frozen_max_,
                   Message(result.status()));
     return result.status();
   }
@@ -278,7 +267,7 @@ Status Database::Impl::FlushFrozen() {
   timer.Stop(result->samples);
   flushes_.fetch_add(1, std::memory_order_relaxed);
   if (result->blocks > 0) {
-    spdlog::info("flushed: generation={} blocks={} groups={} rows={} samples={} elapsed_ms={}",
+    spdlog::info("flushed generation={} blocks={} groups={} rows={} samples={} elapsed_ms={}",
                  frozen_max_, result->blocks, result->groups, result->rows, result->samples,
                  (MonotonicNanos() - start_ns) / kNanosPerMilli);
   }
@@ -371,9 +360,9 @@ void Database::Impl::Retain() {
   StageTimer timer(Stage::kRetain);
   const StatusOr<size_t> dropped = blocks_->DropBefore(WallNanos() - options_.retention_ns);
   if (!dropped.ok()) {
-    spdlog::error("retention failed: {}", Message(dropped.status()));
+    spdlog::error("retention failed error=\"{}\"", Message(dropped.status()));
   } else if (*dropped > 0) {
-    spdlog::info("retention: blocks_dropped={}", *dropped);
+    spdlog::info("retention blocks_dropped={}", *dropped);
   }
   timer.set_items(dropped.ok() ? *dropped : 0);
 }
@@ -437,7 +426,7 @@ Database::Database(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Database::~Database() {
   const Status status = impl_->Close();
   if (!status.ok()) {
-    spdlog::error("closing the database: {}", Message(status));
+    spdlog::error("closing the database failed error=\"{}\"", Message(status));
   }
 }
 

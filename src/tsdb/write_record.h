@@ -1,6 +1,6 @@
 #pragma once
 // The bytes of a write in the WAL: definitions of the groups that the generation's log does not
-// have yet, and the rows of one batch. Format: docs/formats/wal.md, section "Write records".
+// have yet, and the rows of one batch. Format: docs/formats/write-record.md.
 
 #include <cstdint>
 #include <span>

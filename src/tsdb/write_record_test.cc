@@ -3,10 +3,12 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <random>
 
 #include <gtest/gtest.h>
 
+#include "common/hex_dump_testing.h"
 #include "tsdb/head.h"
 
 namespace tsdbd::tsdb {
@@ -70,6 +72,21 @@ TEST_F(WriteRecordTest, DefinitionsAndRowsComeBack) {
                                       "row 7 @1000: 0 8000000000000000 7ff8000000000000",
                                       "row 3 @0: 404d000000000000",
                                       "row 3 @9223372036854775807: 404d000000000000"}));
+}
+
+TEST_F(WriteRecordTest, ThePageShowsTheBytesThatAreWritten) {
+  const std::vector<Group*> definitions = {
+      MakeGroup(0, {{"host", "a"}}, {"cpu_user", "cpu_system"}), MakeGroup(1, {}, {"up"})};
+  std::string record;
+  WriteRecordEncoder encoder(definitions, 2, &record);
+  const double cpu[] = {58, 1.5};
+  const double up[] = {1};
+  encoder.AddRow(*definitions[0], 1'700'000'000'000'000'000, cpu);
+  encoder.AddRow(*definitions[1], 1'700'000'000'000'000'000, up);
+  encoder.Finish();
+  const std::string written = HexDump(record);
+  EXPECT_TRUE(HexDumpInDocument("write-record.md") == written) << "the page should show\n"
+                                                               << written;
 }
 
 TEST_F(WriteRecordTest, SmallIntegersTakeTwoOrThreeBytes) {
