@@ -27,6 +27,8 @@ START_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 60
 REQUEST_TIMEOUT_SECONDS = 60
 
+# For builds with ThreadSanitizer; no other build looks at it.
+_TSAN_OPTIONS = "suppressions=" + os.path.join(os.path.dirname(os.path.abspath(__file__)), "tsan.supp")
 _BUG_MARKS = ("BUG: ", "ERROR: AddressSanitizer", "WARNING: ThreadSanitizer", "runtime error:")
 
 
@@ -105,7 +107,8 @@ class Daemon:
                    *self.arguments, *arguments]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log)
+                                            stderr=log,
+                                            env={"TSAN_OPTIONS": _TSAN_OPTIONS} | os.environ)
         self.port = int(self._wait_for("listening", lambda: self._find_port(log_start)))
         if wait:
             self.wait_ready()
