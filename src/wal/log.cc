@@ -15,6 +15,9 @@ namespace {
 // Half of what recovery is willing to read as one segment.
 constexpr uint64_t kMaxRecordBytes = 1ULL << 30;
 
+// A queue that was longer once (4 MiB of items) gives its memory back.
+constexpr size_t kMaxKeptItems = 50'000;
+
 // Without a sync after each commit, the kernel is told to begin writing after so many bytes: else
 // the sync at the segment's end would wait for all of them at once.
 constexpr uint64_t kWritebackStepBytes = 1 << 20;
@@ -61,7 +64,7 @@ Status Log::Start(const RecoveredLog& recovered, uint64_t generation) {
   RETURN_IF_ERROR(files_->Start(recovered));
   if (options_.first_generation > 0) {
     if (Status status = files_->DropThrough(options_.first_generation - 1); !status.ok()) {
-      spdlog::warn("wal: old segments stay for now: {}", ToString(status));
+      spdlog::warn("old wal segments stay for now error=\"{}\"", Message(status));
     }
   }
   {
@@ -79,7 +82,7 @@ Status Log::Start(const RecoveredLog& recovered, uint64_t generation) {
 
 Log::~Log() {
   if (Status status = Close(); !status.ok()) {
-    spdlog::error("wal: closed with a failure: {}", ToString(status));
+    spdlog::error("wal not closed cleanly error=\"{}\"", Message(status));
   }
 }
 
@@ -251,6 +254,9 @@ void Log::ProcessBatch() {
     ++next;
   }
   batch_.clear();
+  if (batch_.capacity() > kMaxKeptItems) {
+    batch_ = {};
+  }
 }
 
 // Commits, or fails, the records that lie together from `begin` on, as many as one commit takes.
@@ -406,7 +412,8 @@ Status Log::BeginSegment(uint64_t generation) {
   generation_ = generation;
   MutexLock lock(&mu_);
   if (health_.state == HealthState::kBroken) {
-    spdlog::info("wal: the log in {} is written again", options_.directory);
+    spdlog::info("wal is written again directory={} segment={}", options_.directory,
+                 active_.number);
   }
   health_ = {};
   stats_.generation = generation;
@@ -458,7 +465,8 @@ void Log::WriteCloseMark() {
 Status Log::Break(Status status) {
   MutexLock lock(&mu_);
   if (health_.state == HealthState::kOk) {
-    spdlog::error("wal: writing fails until a new generation begins: {}", ToString(status));
+    spdlog::error("wal takes no records until it can be written again error=\"{}\"",
+                  Message(status));
   }
   if (health_.state != HealthState::kPoisoned) {
     health_ = {HealthState::kBroken, status};
@@ -473,7 +481,7 @@ Status Log::Poison(const Status& cause) {
              Unavailable("the log takes no more records since a sync failed, what is on disk is "
                          "unknown until a restart: {}",
                          Message(cause))};
-  spdlog::critical("wal: {}", Message(health_.status));
+  spdlog::critical("wal is poisoned error=\"{}\"", Message(health_.status));
   return health_.status;
 }
 

@@ -468,6 +468,123 @@ TEST_F(LogTest, AFailureToPrepareInTheBackgroundHarmsNobody) {
   }
 }
 
+// ---- Damage
+
+class DamagedLogTest : public LogTest {
+ protected:
+  // A log of two generations; a byte of the first record is flipped.
+  void SetUp() override {
+    MustOpen();
+    ASSERT_TRUE(Append("damaged").ok());
+    ASSERT_TRUE(Append("intact").ok());
+    ASSERT_TRUE(StartGeneration(2).ok());
+    ASSERT_TRUE(Append("next").ok());
+    Close();
+    std::string bytes = env.Contents(kFirst);
+    bytes[kPageBytes + sizeof(CommitHeader) + sizeof(RecordHeader)] ^= 1;
+    env.SetContents(kFirst, bytes);
+    damaged_bytes_ = bytes;
+  }
+
+  const std::string kFirst = "wal/wal-0000000000000001.log";
+  const std::string kQuarantined = "wal/quarantine/wal-0000000000000001.log";
+  std::string damaged_bytes_;
+};
+
+TEST_F(DamagedLogTest, EveryStartReadsAroundItAndTellsIt) {
+  for (int start = 0; start < 3; ++start) {
+    MustOpen();
+    EXPECT_THAT(RecoveredBytes(), ElementsAre("intact", "next"));
+    EXPECT_EQ(report.damaged_records, 1u);
+    ASSERT_THAT(report.damages, SizeIs(1));
+    EXPECT_EQ(report.damages[0].path, kFirst);
+    EXPECT_EQ(report.damages[0].offset, kPageBytes + sizeof(CommitHeader));
+    Crash(CrashMode::kDropUnsynced);
+  }
+}
+
+TEST_F(DamagedLogTest, DroppingItsGenerationMovesItAsideUntouched) {
+  MustOpen();
+  ASSERT_TRUE(log->DropGenerationsThrough(1).ok());
+  Crash(CrashMode::kDropUnsynced);
+  EXPECT_FALSE(env.Exists(kFirst).value());
+  EXPECT_TRUE(env.Contents(kQuarantined) == damaged_bytes_);
+  MustOpen();
+  EXPECT_THAT(RecoveredBytes(), ElementsAre("next"));
+  EXPECT_EQ(report.damage_count, 0u);
+}
+
+TEST_F(DamagedLogTest, QuarantineKeepsAnOlderFileOfTheSameName) {
+  env.SetContents(kQuarantined, "older");
+  MustOpen();
+  ASSERT_TRUE(log->DropGenerationsThrough(1).ok());
+  EXPECT_EQ(env.Contents(kQuarantined), "older");
+  EXPECT_TRUE(env.Contents(kQuarantined + ".2") == damaged_bytes_);
+}
+
+TEST_F(DamagedLogTest, ASegmentWithNothingReadableIsQuarantinedAtOnce) {
+  env.SetContents(kFirst, std::string(3 * kPageBytes, '#'));
+  MustOpen();
+  EXPECT_THAT(RecoveredBytes(), ElementsAre("next"));
+  EXPECT_FALSE(env.Exists(kFirst).value());
+  EXPECT_TRUE(env.Exists(kQuarantined).value());
+}
+
+TEST_F(DamagedLogTest, AFailureToQuarantineDoesNotFailOpen) {
+  env.SetContents(kFirst, std::string(3 * kPageBytes, '#'));
+  env.Inject({.operation = FileOperation::kRename, .path_part = kFirst});
+  MustOpen();
+  EXPECT_THAT(RecoveredBytes(), ElementsAre("next"));
+  EXPECT_TRUE(env.Exists(kFirst).value());
+}
+
+// ---- Files
+
+TEST_F(LogTest, HalfWrittenSparesGoAndWholeOnesAreUsed) {
+  env.SetContents("wal/spare-0000000000000005.log", std::string(options.segment_bytes / 2, 'x'));
+  env.SetContents("wal/spare-0000000000000006.log", std::string(options.segment_bytes, 'x'));
+  MustOpen();
+  EXPECT_FALSE(env.Exists("wal/spare-0000000000000005.log").value());
+  EXPECT_GE(log->stats().segments_recycled, 1u);
+  ASSERT_TRUE(Append("one").ok());
+  Crash(CrashMode::kKeepAll);
+  MustOpen();
+  EXPECT_THAT(RecoveredBytes(), ElementsAre("one"));
+}
+
+TEST_F(LogTest, AFailedDropIsTriedAgainByTheNext) {
+  MustOpen();
+  ASSERT_TRUE(Append("one").ok());
+  ASSERT_TRUE(StartGeneration(2).ok());
+  env.Inject({.operation = FileOperation::kRename, .path_part = "wal-0000000000000001"});
+  EXPECT_FALSE(log->DropGenerationsThrough(1).ok());
+  EXPECT_EQ(log->stats().segments, 2u);
+  EXPECT_TRUE(log->DropGenerationsThrough(1).ok());
+  EXPECT_EQ(log->stats().segments, 1u);
+}
+
+TEST_F(LogTest, ACrashInTheMiddleOfADropLeavesASuffix) {
+  for (uint64_t mutations = 0; mutations < 12; ++mutations) {
+    LogHarness harness;
+    harness.options.prepared_segments = 1;
+    harness.MustOpen();
+    for (int i = 0; i < 60; ++i) {
+      ASSERT_TRUE(harness.Append(fmt::format("{:02}{}", i, std::string(3000, 'x'))).ok());
+    }
+    ASSERT_TRUE(harness.StartGeneration(2).ok());
+    ASSERT_TRUE(harness.Append("60").ok());
+    harness.env.StopAfter(mutations);
+    harness.log->DropGenerationsThrough(1).IgnoreError();
+    harness.Crash(CrashMode::kKeepRandomSubset, mutations);
+    harness.MustOpen();
+    EXPECT_EQ(harness.report.damage_count, 0u) << "after " << mutations << " mutations";
+    int next = 61 - static_cast<int>(harness.recovered.size());
+    for (const RecoveredRecord& record : harness.recovered) {
+      EXPECT_EQ(std::stoi(record.bytes.substr(0, 2)), next++);
+    }
+  }
+}
+
 // ---- Threads
 
 TEST_F(LogTest, ManyThreadsAppendAndEachSeesItsOrder) {

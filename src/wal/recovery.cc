@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include <spdlog/spdlog.h>
-
 #include "common/clock.h"
 #include "wal/format.h"
 #include "wal/segment_image.h"
@@ -172,7 +170,6 @@ Status LogReader::ReadSegment(RecoveredSegment segment, const SegmentEnd& segmen
     ++commits;
   }
   if (verdict == Verdict::kTorn) {
-    spdlog::warn("wal: torn tail cut at {} offset {}", segment.path, position);
     report_->torn_tail = TornTail{segment.path, position};
   }
   segment.end_bytes = position;
@@ -252,8 +249,6 @@ void LogReader::NoteDamage(RecoveredSegment* segment, uint64_t offset, std::stri
   segment->damaged = true;
   ++report_->damage_count;
   if (report_->damages.size() < RecoveryReport::kMaxListedDamages) {
-    spdlog::error("wal: damage in {} at offset {}: {}; the file is kept aside", segment->path,
-                  offset, what);
     report_->damages.push_back({segment->path, offset, std::move(what)});
   }
 }

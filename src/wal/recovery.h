@@ -45,6 +45,7 @@ struct TornTail {
   uint64_t offset = 0;
 };
 
+// For the caller to log and to count.
 struct RecoveryReport {
   uint64_t segments = 0;           // that hold at least one commit
   uint64_t commits = 0;            // read, in full or in part

@@ -60,7 +60,11 @@ std::string SegmentFiles::SpareName(uint64_t number) const {
 Status SegmentFiles::Start(const RecoveredLog& recovered) {
   RETURN_IF_ERROR(CollectSpares());
   for (const RecoveredSegment& segment : recovered.unreadable) {
-    RETURN_IF_ERROR(Quarantine(SegmentName(segment.number)));
+    if (Status status = Quarantine(SegmentName(segment.number)); !status.ok()) {
+      // A full disk, perhaps. It does no harm where it is; the next start tries again.
+      spdlog::warn("damaged wal segment stays in its place file={} error=\"{}\"", segment.path,
+                   Message(status));
+    }
   }
   for (const RecoveredSegment& segment : recovered.empty) {
     ASSIGN_OR_RETURN(std::string spare, Dispose(ClosedFrom(segment)));
@@ -150,8 +154,8 @@ void SegmentFiles::Run() {
       ready_.push_back(*std::move(segment));
     } else {
       failure_ = segment.status();
-      spdlog::warn("wal: cannot prepare segment {} in {}: {}", number, options_.directory,
-                   ToString(failure_));
+      spdlog::warn("wal segment cannot be prepared number={} error=\"{}\"", number,
+                   Message(failure_));
     }
     attempt_done_.NotifyAll();
   }
@@ -266,7 +270,7 @@ Status SegmentFiles::Quarantine(const std::string& name) {
     target = fmt::format("{}/{}.{}", folder, name, copy);
   }
   RETURN_IF_ERROR(env_->Rename(Path(name), target));
-  spdlog::warn("wal: damaged segment moved to {}", target);
+  spdlog::warn("damaged wal segment kept aside file={}", target);
   return env_->SyncDirectory(folder);
 }
 

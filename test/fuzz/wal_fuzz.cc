@@ -10,8 +10,6 @@
 #include <string_view>
 #include <vector>
 
-#include <spdlog/spdlog.h>
-
 #include "common/fault_env_testing.h"
 #include "common/hash.h"
 #include "wal/recovery.h"
@@ -110,9 +108,6 @@ void ReadTwice(const std::string& first, const std::string& second) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using tsdbd::wal::SegmentMaker;
   static const std::string good_segment = SegmentMaker(2, 2, 3).Add({"good"}).Add({}).bytes();
-  // Recovery tells each damage in the log.
-  static const bool quiet = (spdlog::set_level(spdlog::level::off), true);
-  (void)quiet;
   const std::string bytes(reinterpret_cast<const char*>(data), size);
   for (const std::string& second : {std::string(), good_segment}) {
     tsdbd::wal::ReadTwice(bytes, second);
