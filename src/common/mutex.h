@@ -35,14 +35,24 @@
 
 namespace tsdbd {
 
+// Spins for about a microsecond before it sleeps: what most of ours guard takes less, and a sleep
+// costs several.
 class CAPABILITY("mutex") Mutex {
  public:
-  void Lock() ACQUIRE() { mutex_.lock(); }
+  void Lock() ACQUIRE() {
+    for (int spins = 0; spins < kSpinsBeforeSleep; ++spins) {
+      if (mutex_.try_lock()) {
+        return;
+      }
+    }
+    mutex_.lock();
+  }
   void Unlock() RELEASE() { mutex_.unlock(); }
   bool TryLock() TRY_ACQUIRE(true) { return mutex_.try_lock(); }
 
  private:
   friend class CondVar;
+  static constexpr int kSpinsBeforeSleep = 50;
   std::mutex mutex_;
 };
 

@@ -40,7 +40,7 @@ class SlabPool {
   static constexpr size_t kCoarseStep = 128;
   static constexpr size_t kFineClasses = kFineLimit / kFineStep;
   static constexpr size_t kClasses = kFineClasses + (kMaxPooledBytes - kFineLimit) / kCoarseStep;
-  // Large enough that its malloc costs nothing per object, small beside any real data set.
+  // Large enough to cost nothing per object, small beside any real data set.
   static constexpr size_t kSlabBytes = 128 * 1024;
 
   struct FreeNode {

@@ -37,7 +37,7 @@ class GroupTable {
  public:
   // The group with exactly this schema and these labels, or what `create` makes, which is then
   // registered under each of its series. *overlapping gets the groups, other than itself, that
-  // have one of the new group's series. `create` runs under the table's lock.
+  // have one of the new group's series. `create` runs under locks of the table.
   IndexedGroup* FindOrCreate(const Schema* schema, std::span<LabelPair* const> labels,
                              uint64_t labels_hash, const std::function<IndexedGroup*()>& create,
                              std::vector<IndexedGroup*>* overlapping);
@@ -51,24 +51,26 @@ class GroupTable {
   struct Prehashed {
     size_t operator()(uint64_t hash) const { return hash; }
   };
-  // Several maps under one lock: a rehash moves only one of them, so it stays short.
+  // More than any machine's ingesting threads; a rehash stops only some of them.
   static constexpr size_t kPartBits = 5;
   static constexpr size_t kParts = size_t{1} << kPartBits;
   struct Part {
+    mutable Mutex mutex;
     absl::flat_hash_map<uint64_t, IndexedGroup*, Prehashed> first;
     // All groups of a series that has more than one.
     absl::flat_hash_map<uint64_t, std::vector<IndexedGroup*>, Prehashed> shared;
   };
 
-  Part& PartOf(uint64_t series_hash) REQUIRES(mutex_) {
-    return parts_[series_hash >> (64 - kPartBits)];
-  }
-  IndexedGroup* Find(const Schema* schema, std::span<LabelPair* const> labels, uint64_t series_hash)
-      REQUIRES(mutex_);
-  void Register(IndexedGroup* group, std::vector<IndexedGroup*>* overlapping) REQUIRES(mutex_);
+  // Holds the locks of all parts that a group's series are in, taken in the order of the parts.
+  class PartsLock;
 
-  mutable Mutex mutex_;
-  std::array<Part, kParts> parts_ GUARDED_BY(mutex_);
+  static size_t PartIndex(uint64_t series_hash) { return series_hash >> (64 - kPartBits); }
+  // The parts of the series in question are locked for these.
+  IndexedGroup* Find(const Schema* schema, std::span<LabelPair* const> labels,
+                     uint64_t series_hash);
+  void Register(IndexedGroup* group, std::vector<IndexedGroup*>* overlapping);
+
+  std::array<Part, kParts> parts_;
 };
 
 }  // namespace tsdbd::index
