@@ -113,6 +113,10 @@ void Connection::ProcessPending() {
   if (input.empty()) {
     std::string().swap(pending_);
     pending_offset_ = 0;
+  } else if (pending_offset_ >= kMaxPendingBytes) {
+    // A client that always has something waiting must not make it grow; seldom enough to cost
+    // nothing.
+    pending_.erase(0, std::exchange(pending_offset_, 0));
   }
 }
 

@@ -114,7 +114,7 @@ struct RequestParser::Callbacks {
     return 0;
   }
   // Stops llhttp: bodies are not its business.
-  static int OnHeadersComplete(llhttp_t* parser) { return HPE_PAUSED; }
+  static int OnHeadersComplete(llhttp_t*) { return HPE_PAUSED; }
 
   static const llhttp_settings_t* Settings() {
     static const llhttp_settings_t settings = [] {
