@@ -13,6 +13,16 @@ namespace {
 // Rows ahead that a loop prefetches for: enough to cover a miss with the work of those between.
 constexpr size_t kPrefetchDistance = 8;
 
+// A log that could not be written resumes by itself, so whatever the reason: try again later. The
+// disk being full is told apart, for people; a record over the limit, because it stays so.
+Status AsWriteFailure(const Status& status) {
+  if (status.code() == StatusCode::kResourceExhausted ||
+      status.code() == StatusCode::kInvalidArgument) {
+    return status;
+  }
+  return Unavailable("the write could not be logged: {}", Message(status));
+}
+
 // A write that waits for two things: its rows to be durable, and visible.
 class PendingWrite {
  public:
@@ -21,7 +31,7 @@ class PendingWrite {
 
   void OnDurable(const Status& status) {
     if (!status.ok()) {
-      result_.status = status;
+      result_.status = AsWriteFailure(status);
       result_.rows_stored = 0;
     }
     Finish();

@@ -57,6 +57,7 @@ class Database::Impl {
   // Begins a new generation of the log only, after a failed write.
   Status RestartLog();
   Status FlushFrozen() REQUIRES(flush_mutex_);
+  StatusOr<FlushResult> WriteFrozen(const std::vector<Group*>& groups) REQUIRES(flush_mutex_);
   void DropIdleGroups(uint64_t flushed_generation);
   bool NeedsFlush();
   void RunMaintenance();
@@ -112,15 +113,23 @@ Status Database::Impl::Open() {
 }
 
 Status Database::Impl::Recover() {
-  // Flushes are one at a time, so of the generations in blocks only the newest may be there in
-  // part, with the rest still in the log.
+  // Flushes are one at a time, so of the generations in blocks only those of the newest flush may
+  // be there in part (some partitions published, others not), with the rest still in the log.
   uint64_t newest_in_blocks = 0;
-  for (const auto& block : *blocks_->Snapshot()) {
-    newest_in_blocks = std::max(newest_in_blocks, block->meta().generation_max);
+  uint64_t oldest_of_newest_flush = 0;
+  const storage::BlockSnapshot blocks = blocks_->Snapshot();
+  for (const auto& block : *blocks) {
+    const storage::BlockMeta& meta = block->meta();
+    if (meta.generation_max > newest_in_blocks) {
+      newest_in_blocks = meta.generation_max;
+      oldest_of_newest_flush = meta.generation_min;
+    } else if (meta.generation_max == newest_in_blocks) {
+      oldest_of_newest_flush = std::min(oldest_of_newest_flush, meta.generation_min);
+    }
   }
   wal::LogOptions log_options = options_.wal;
   log_options.directory = options_.data_dir + "/wal";
-  log_options.first_generation = std::max<uint64_t>(newest_in_blocks, 1);
+  log_options.first_generation = std::max<uint64_t>(oldest_of_newest_flush, 1);
   if (!log_options.on_commit) {
     log_options.on_commit = [](const wal::CommitTiming& timing) {
       RecordStage(Stage::kWalSync, timing.write_ns + timing.sync_ns, timing.records);
@@ -245,12 +254,7 @@ Status Database::Impl::FlushFrozen() {
       groups.push_back(group);
     }
   }
-  const StatusOr<FlushResult> result = WriteBlocks({.env = env_,
-                                                    .blocks = blocks_.get(),
-                                                    .groups = groups,
-                                                    .generation_min = frozen_min_,
-                                                    .generation_max = frozen_max_,
-                                                    .partition_ns = options_.partition_ns});
+  const StatusOr<FlushResult> result = WriteFrozen(groups);
   if (!result.ok()) {
     timer.Cancel();
     flush_failures_.fetch_add(1, std::memory_order_relaxed);
@@ -279,6 +283,19 @@ Status Database::Impl::FlushFrozen() {
   flush_above_bytes_ =
       std::max(options_.head_limit_bytes, head_bytes_ + options_.head_limit_bytes / 4);
   return OkStatus();
+}
+
+StatusOr<FlushResult> Database::Impl::WriteFrozen(const std::vector<Group*>& groups) {
+  // A crash may publish the blocks of some partitions only. So that no write is then left in part,
+  // the log must be able to give back all that the blocks hold. It also has closed the segments of
+  // these generations then.
+  RETURN_IF_ERROR(log_->Sync());
+  return WriteBlocks({.env = env_,
+                      .blocks = blocks_.get(),
+                      .groups = groups,
+                      .generation_min = frozen_min_,
+                      .generation_max = frozen_max_,
+                      .partition_ns = options_.partition_ns});
 }
 
 void Database::Impl::DropIdleGroups(uint64_t flushed_generation) {
