@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include <spdlog/spdlog.h>
+
 #include "common/hash.h"
 #include "storage/block_select.h"
 
@@ -259,6 +261,18 @@ StatusOr<ChunkView> Block::ReadChunk(uint32_t group, const ChunkRef& chunk) cons
                     chunk.offset, group);
   }
   return view;
+}
+
+void Block::NoteDamage(const ChunkRef& chunk, const Status& reason) const {
+  MutexLock lock(&check_mutex_);
+  if (damaged_offsets_.insert(chunk.offset).second) {
+    spdlog::error("damaged chunk is left out: {}", Message(reason));
+  }
+}
+
+uint64_t Block::damaged_chunks() const {
+  MutexLock lock(&check_mutex_);
+  return damaged_offsets_.size();
 }
 
 }  // namespace tsdbd::storage

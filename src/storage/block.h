@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -84,6 +85,9 @@ class Block {
 
   // One of Chunks(group). kDataLoss, naming file and offset, if the bytes fail their checks.
   StatusOr<ChunkView> ReadChunk(uint32_t group, const ChunkRef& chunk) const;
+  // For readers that go on without a chunk that failed its checks: logs and counts it, once.
+  void NoteDamage(const ChunkRef& chunk, const Status& reason) const;
+  uint64_t damaged_chunks() const;  // noted since Open
 
  private:
   friend class BlockSelector;
@@ -130,6 +134,7 @@ class Block {
   mutable Mutex check_mutex_;
   mutable bool index_was_checked_ GUARDED_BY(check_mutex_) = false;
   mutable Status index_status_ GUARDED_BY(check_mutex_);
+  mutable std::set<uint64_t> damaged_offsets_ GUARDED_BY(check_mutex_);  // of chunks
 };
 
 }  // namespace tsdbd::storage

@@ -253,6 +253,7 @@ BlockStats BlockManager::Stats() const {
     stats.series += block->meta().series_count;
     stats.chunks += block->meta().chunk_count;
     stats.samples += block->meta().sample_count;
+    stats.damaged_chunks += block->damaged_chunks();
   }
   return stats;
 }

@@ -37,7 +37,8 @@ struct BlockStats {
   uint64_t series = 0;  // summed over blocks
   uint64_t chunks = 0;
   uint64_t samples = 0;
-  uint64_t quarantined = 0;  // files in quarantine
+  uint64_t quarantined = 0;     // files in quarantine
+  uint64_t damaged_chunks = 0;  // found by reads of the live blocks, and left out
 };
 
 class BlockManager {

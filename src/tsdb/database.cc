@@ -392,7 +392,7 @@ StatusOr<std::unique_ptr<Selection>> Database::Impl::Select(
   }
   auto selection = std::make_unique<Selection>(head_);
   RETURN_IF_ERROR(selection->AddHead(head_, clamped));
-  RETURN_IF_ERROR(selection->AddBlocks(blocks_->Snapshot(), clamped));
+  RETURN_IF_ERROR(selection->AddBlocks(blocks_.get(), clamped));
   return selection;
 }
 
@@ -407,10 +407,15 @@ StatusOr<std::vector<std::string>> Database::Impl::LabelStrings(
     if (!request.range.Overlaps({block->meta().min_time, block->meta().max_time})) {
       continue;
     }
-    ASSIGN_OR_RETURN(const std::vector<std::string_view> of_block,
-                     value_of ? block->LabelValues(*value_of, request.matchers)
-                              : block->LabelNames(request.matchers));
-    all.insert(all.end(), of_block.begin(), of_block.end());
+    const StatusOr<std::vector<std::string_view>> of_block =
+        value_of ? block->LabelValues(*value_of, request.matchers)
+                 : block->LabelNames(request.matchers);
+    if (of_block.status().code() == StatusCode::kDataLoss) {
+      blocks_->Quarantine(block, of_block.status());
+      continue;
+    }
+    RETURN_IF_ERROR(of_block.status());
+    all.insert(all.end(), of_block->begin(), of_block->end());
   }
   std::ranges::sort(all);
   const auto repeated = std::ranges::unique(all);

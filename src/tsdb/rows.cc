@@ -33,7 +33,11 @@ StatusOr<storage::ChunkView> OpenChunk(const RowPart& part) {
   if (part.sealed != nullptr) {
     return storage::ChunkView::Open(part.sealed->bytes());
   }
-  return part.block->ReadChunk(part.block_group, *part.block_chunk);
+  StatusOr<storage::ChunkView> chunk = part.block->ReadChunk(part.block_group, *part.block_chunk);
+  if (!chunk.ok()) {
+    part.block->NoteDamage(*part.block_chunk, chunk.status());
+  }
+  return chunk;
 }
 
 Status AppendChunk(const RowPart& part, const model::TimeRange& range, const RowSink& sink) {
@@ -67,7 +71,9 @@ Status AppendPart(const RowPart& part, const model::TimeRange& range, const RowS
     AppendBuffer(part, range, sink);
     return OkStatus();
   }
-  return AppendChunk(part, range, sink);
+  // What is around a damaged chunk is served without it.
+  const Status status = AppendChunk(part, range, sink);
+  return status.code() == StatusCode::kDataLoss ? OkStatus() : status;
 }
 
 }  // namespace

@@ -51,9 +51,9 @@ Status Selection::AddHead(const Head& head, const model::SelectRequest& request)
   return CheckLimits(request);
 }
 
-Status Selection::AddBlocks(storage::BlockSnapshot blocks, const model::SelectRequest& request) {
+Status Selection::AddBlocks(storage::BlockManager* blocks, const model::SelectRequest& request) {
   // Precedence rises with the generation, whatever the partition.
-  blocks_ = std::move(blocks);
+  blocks_ = blocks->Snapshot();
   for (const std::shared_ptr<const storage::Block>& block : *blocks_) {
     if (!request.range.Overlaps({block->meta().min_time, block->meta().max_time})) {
       continue;
@@ -61,7 +61,12 @@ Status Selection::AddBlocks(storage::BlockSnapshot blocks, const model::SelectRe
     if (!series_.empty()) {
       IndexSeries();
     }
-    RETURN_IF_ERROR(AddBlock(*block, request));
+    const Status status = AddBlock(*block, request);
+    if (status.code() == StatusCode::kDataLoss) {
+      blocks->Quarantine(block, status);
+      continue;
+    }
+    RETURN_IF_ERROR(status);
     RETURN_IF_ERROR(CheckLimits(request));
   }
   return OkStatus();

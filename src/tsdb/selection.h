@@ -25,7 +25,8 @@ class Selection : public model::SeriesSet {
   explicit Selection(const Head& head) : pin_(head.gate()) {}
 
   Status AddHead(const Head& head, const model::SelectRequest& request);
-  Status AddBlocks(storage::BlockSnapshot blocks, const model::SelectRequest& request);
+  // A block whose index is damaged goes to quarantine, and the others are served.
+  Status AddBlocks(storage::BlockManager* blocks, const model::SelectRequest& request);
 
   size_t size() const override { return series_.size(); }
   void GetLabels(size_t series, model::LabelViews* labels) const override;
