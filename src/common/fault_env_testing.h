@@ -50,7 +50,7 @@ struct Fault {
   // A failing write first writes half of its bytes.
   bool short_write = false;
   // Only files and folders whose path contains this.
-  std::string path_part = "";
+  std::string path_part = {};
 };
 
 class FaultEnv final : public Env {

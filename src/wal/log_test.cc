@@ -238,7 +238,7 @@ TEST_F(LogTest, AGenerationMayNotGoBack) {
   EXPECT_TRUE(StartGeneration(3).ok());
 }
 
-TEST_F(LogTest, SegmentsBelowTheFirstGenerationAreDroppedUnread) {
+TEST_F(LogTest, RecordsBelowTheFirstGenerationAreNotVisitedAndDropped) {
   MustOpen();
   ASSERT_TRUE(Append("one").ok());
   ASSERT_TRUE(StartGeneration(2).ok());

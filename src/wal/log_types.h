@@ -38,10 +38,11 @@ struct LogOptions {
   uint64_t max_queued_bytes = 256 << 20;
   // Ready ahead of the writer: two cover a burst of 32 MiB while the third is being written.
   uint32_t prepared_segments = 2;
-  // Dropped segments kept for reuse; more are deleted.
-  uint32_t max_spare_segments = 4;
-  // Segments of older generations are dropped unread at Open: the caller has their contents
-  // elsewhere. Also the generation of the first record of an empty log.
+  // Dropped segments kept for reuse, which saves writing each byte of the log twice; more are
+  // deleted, so that no more than 256 MiB of disk stay taken.
+  uint32_t max_spare_segments = 16;
+  // Records of older generations are not visited at Open and their segments dropped: the caller has
+  // them elsewhere. Also the generation of the first record of an empty log.
   uint64_t first_generation = 1;
   // Called on the log's thread after each commit, before its callbacks; with no records after a
   // sync outside of one.

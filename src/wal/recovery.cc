@@ -87,7 +87,7 @@ StatusOr<std::vector<LogReader::Source>> LogReader::ListSources(const std::strin
     }
     Source source;
     source.segment.number = *number;
-    source.segment.path = directory + "/" + name;
+    source.segment.path = fmt::format("{}/{}", directory, name);
     ASSIGN_OR_RETURN(source.segment.size_bytes, env_->FileSize(source.segment.path));
     log_.next_segment = std::max(log_.next_segment, *number + 1);
     sources.push_back(std::move(source));

@@ -191,6 +191,8 @@ Status SegmentFiles::FillWithZeros(File* file) const {
   for (uint64_t offset = 0; offset < options_.segment_bytes; offset += kZeroStepBytes) {
     const uint64_t step_bytes = std::min(kZeroStepBytes, options_.segment_bytes - offset);
     RETURN_IF_ERROR(file->WriteAt(offset, std::string_view(zeros).substr(0, step_bytes)));
+    // Spread over time: 16 MiB at once would make the log's own syncs wait (p99.9 6 ms, so 4 ms).
+    file->StartWriteback(offset, step_bytes);
   }
   return OkStatus();
 }
