@@ -65,7 +65,7 @@ constexpr size_t IndexOf(uint64_t nanos) {
   if (clamped < (1U << kSubBucketBits)) {
     return clamped;
   }
-  const int shift = std::bit_width(clamped) - 1 - kSubBucketBits;
+  const int shift = static_cast<int>(std::bit_width(clamped)) - 1 - kSubBucketBits;
   return (static_cast<size_t>(shift) << kSubBucketBits) + (clamped >> shift);
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int64_t kNanosPerHour = 3'600 * kNanosPerSecond;
 // Longer than any data is kept, short enough for sums of two to fit an int64.
-constexpr int64_t kForeverNanos = 100 * 365 * kNanosPerDay;
+constexpr int64_t kForeverNanos = int64_t{100} * 365 * kNanosPerDay;
 constexpr uint64_t kKiB = 1 << 10;
 constexpr uint64_t kMiB = 1 << 20;
 constexpr uint64_t kTiB = uint64_t{1} << 40;
@@ -170,25 +170,29 @@ class FileReader {
   FileReader(const std::string& file_name, Config* config)
       : file_name_(file_name), keys_(ConfigKeys(config)) {}
 
-  Status Read(const toml::table& table, const std::string& prefix = "") {
+  Status Read(const toml::table& table) {
     for (const auto& [key, node] : table) {
-      const std::string name = prefix + std::string(key.str());
-      if (const toml::table* section = node.as_table(); section != nullptr && prefix.empty()) {
-        RETURN_IF_ERROR(CheckSection(name, key.source()));
-        RETURN_IF_ERROR(Read(*section, name + "."));
-      } else {
-        RETURN_IF_ERROR(Set(name, key.source(), node));
-      }
+      const toml::table* section = node.as_table();
+      const std::string name(key.str());
+      RETURN_IF_ERROR(section == nullptr ? Set(name, key.source(), node)
+                                         : ReadSection(name, key.source(), *section));
     }
     return OkStatus();
   }
 
  private:
-  Status CheckSection(const std::string& name, const toml::source_region& where) const {
+  Status ReadSection(const std::string& section, const toml::source_region& where,
+                     const toml::table& table) {
     const bool known = std::any_of(keys_.begin(), keys_.end(), [&](const ConfigKey& key) {
-      return key.name.starts_with(name + ".");
+      return key.name.starts_with(section + ".");
     });
-    return known ? OkStatus() : Refuse(where, name, "there is no such section");
+    if (!known) {
+      return Refuse(where, section, "there is no such section");
+    }
+    for (const auto& [key, node] : table) {
+      RETURN_IF_ERROR(Set(fmt::format("{}.{}", section, key.str()), key.source(), node));
+    }
+    return OkStatus();
   }
 
   Status Set(const std::string& name, const toml::source_region& where, const toml::node& node) {

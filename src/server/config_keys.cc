@@ -158,8 +158,10 @@ ConfigKey ChoiceKeyOf(std::string name, std::vector<std::string> choices,
     }
     return InvalidArgument("{} is none of: {}", Shown(value), Join(choices, ", "));
   };
-  return {std::move(name), set,
-          [choices, load = std::move(load)] { return Quoted(choices[load()]); }};
+  const auto show = [choices = std::move(choices), load = std::move(load)] {
+    return Quoted(choices[load()]);
+  };
+  return {std::move(name), set, show};
 }
 
 }  // namespace tsdbd::server

@@ -47,7 +47,7 @@ TEST(ConfigTest, TheReferenceFileHasEveryKeyWithItsValueAsTheTextShowsIt) {
   const std::string file = "\n" + ReadReferenceFile();
   std::stringstream lines(ConfigText(config));
   for (std::string line; std::getline(lines, line);) {
-    EXPECT_THAT(file, HasSubstr("\n" + line + "\n"));
+    EXPECT_THAT(file, HasSubstr(fmt::format("\n{}\n", line)));
   }
 }
 

@@ -18,11 +18,11 @@ double SecondsSince(int64_t start_nanos) {
 void LogRecovery(const tsdb::Database& database, double seconds) {
   const wal::RecoveryReport& report = database.recovery();
   for (const wal::Damage& damage : report.damages) {
-    spdlog::error("log damaged file={} offset={} what=\"{}\" kept_in=quarantine", damage.path,
-                  damage.offset, damage.what);
+    spdlog::error("wal damaged file={} offset={} what=\"{}\"", damage.path, damage.offset,
+                  damage.what);
   }
   if (report.torn_tail) {
-    spdlog::warn("log cut at an unfinished commit file={} offset={}", report.torn_tail->path,
+    spdlog::warn("wal cut at an unfinished commit file={} offset={}", report.torn_tail->path,
                  report.torn_tail->offset);
   }
   const tsdb::DatabaseStats stats = database.Stats();

@@ -1,7 +1,8 @@
-// The figures of head, index, WAL and recovery (metrics.h).
+// The figures of head, index, WAL, blocks and recovery (metrics.h).
 
 #include "common/clock.h"
 #include "server/metrics.h"
+#include "storage/block_manager.h"
 
 namespace tsdbd::server {
 namespace {
@@ -74,6 +75,19 @@ void CollectLog(const wal::LogStats& stats, MetricWriter* writer) {
                   stats.segment_waits);
 }
 
+void CollectBlocks(const storage::BlockStats& stats, MetricWriter* writer) {
+  Figures figures(writer);
+  figures.Gauge("tsdbd_blocks", "Live blocks.", stats.blocks);
+  figures.Gauge("tsdbd_block_bytes", "Their size on disk.", stats.size_bytes);
+  figures.Gauge("tsdbd_block_groups", "Their series groups, each block's counted.", stats.groups);
+  figures.Gauge("tsdbd_block_series", "Their series, each block's counted.", stats.series);
+  figures.Gauge("tsdbd_block_chunks", "Their chunks.", stats.chunks);
+  figures.Gauge("tsdbd_block_samples", "Their samples.", stats.samples);
+  figures.Gauge("tsdbd_block_damaged_chunks", "Chunks that failed their checks when read.",
+                stats.damaged_chunks);
+  figures.Gauge("tsdbd_blocks_quarantined", "Block files in quarantine.", stats.quarantined);
+}
+
 void CollectRecovery(const wal::RecoveryReport& report, uint64_t rows, MetricWriter* writer) {
   Figures figures(writer);
   figures.Gauge("tsdbd_recovery_records", "Log records replayed at start.", report.records);
@@ -90,6 +104,7 @@ void CollectDatabase(const tsdb::Database& database, MetricWriter* writer) {
   const tsdb::DatabaseStats stats = database.Stats();
   CollectHead(stats, writer);
   CollectLog(database.log().stats(), writer);
+  CollectBlocks(database.blocks().Stats(), writer);
   CollectRecovery(database.recovery(), stats.rows_recovered, writer);
   const wal::HealthState health = database.log().health().state;
   for (const auto& [state, name] :

@@ -32,14 +32,14 @@ Status Export(const ReadRequest& read, AnswerStream* answer) {
   }
   query::ExportWriter writer(precision, answer->sink());
   model::SampleColumns samples;
-  RETURN_IF_ERROR(VisitSeries(
-      read, requests,
-      [&](const model::SeriesSet& set, size_t series, const model::LabelViews& labels) -> Status {
-        RETURN_IF_ERROR(set.Read(series, range, &samples));
-        return writer.Add(labels, samples)
-                   ? OkStatus()
-                   : MakeStatus(StatusCode::kCancelled, "nobody reads the answer");
-      }));
+  const auto write_series = [&](const model::SeriesSet& set, size_t series,
+                                const model::LabelViews& labels) -> Status {
+    RETURN_IF_ERROR(set.Read(series, range, &samples));
+    return writer.Add(labels, samples)
+               ? OkStatus()
+               : MakeStatus(StatusCode::kCancelled, "nobody reads the answer");
+  };
+  RETURN_IF_ERROR(VisitSeries(read, requests, write_series));
   writer.Finish();
   return OkStatus();
 }
@@ -47,8 +47,8 @@ Status Export(const ReadRequest& read, AnswerStream* answer) {
 }  // namespace
 
 void AddExportRoute(Services* services, http::Router* router) {
-  const auto handler = [services](std::shared_ptr<http::Exchange> exchange) {
-    RunRead(services, "export", kJsonLinesType, std::move(exchange), Export);
+  const auto handler = [services](const std::shared_ptr<http::Exchange>& exchange) {
+    RunRead(services, "export", kJsonLinesType, exchange, Export);
   };
   for (const http::Method method : {http::Method::kGet, http::Method::kPost}) {
     router->Add(method, "/api/v1/export", handler, {.max_body_bytes = kMaxFormBytes});

@@ -47,7 +47,7 @@ http::Answer InfluxReady(Services* services) {
 void AddHealthRoutes(Services* services, http::Router* router) {
   const auto add = [&](std::string_view path, http::Answer (*answer)(Services*)) {
     router->Add(http::Method::kGet, path,
-                [services, answer](std::shared_ptr<http::Exchange> exchange) {
+                [services, answer](const std::shared_ptr<http::Exchange>& exchange) {
                   exchange->Respond(answer(services));
                 });
   };

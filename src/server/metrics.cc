@@ -26,23 +26,22 @@ prometheus::Counter& AddCounter(prometheus::Registry* registry, const char* name
 }  // namespace
 
 void MetricWriter::Counter(std::string_view name, std::string_view help, double value,
-                           Labels labels) {
-  Add(prometheus::MetricType::Counter, name, help, std::move(labels))->counter.value = value;
+                           const Labels& labels) {
+  Add(prometheus::MetricType::Counter, name, help, labels)->counter.value = value;
 }
 
 void MetricWriter::Gauge(std::string_view name, std::string_view help, double value,
-                         Labels labels) {
-  Add(prometheus::MetricType::Gauge, name, help, std::move(labels))->gauge.value = value;
+                         const Labels& labels) {
+  Add(prometheus::MetricType::Gauge, name, help, labels)->gauge.value = value;
 }
 
 void MetricWriter::Histogram(std::string_view name, std::string_view help,
-                             prometheus::ClientMetric::Histogram histogram, Labels labels) {
-  Add(prometheus::MetricType::Histogram, name, help, std::move(labels))->histogram =
-      std::move(histogram);
+                             prometheus::ClientMetric::Histogram histogram, const Labels& labels) {
+  Add(prometheus::MetricType::Histogram, name, help, labels)->histogram = std::move(histogram);
 }
 
 prometheus::ClientMetric* MetricWriter::Add(prometheus::MetricType type, std::string_view name,
-                                            std::string_view help, Labels labels) {
+                                            std::string_view help, const Labels& labels) {
   auto family = families_.begin();
   while (family != families_.end() && family->name != name) {
     ++family;
@@ -55,8 +54,8 @@ prometheus::ClientMetric* MetricWriter::Add(prometheus::MetricType type, std::st
     family = families_.insert(families_.end(), std::move(added));
   }
   prometheus::ClientMetric& metric = family->metric.emplace_back();
-  for (auto& [label, value] : labels) {
-    metric.label.push_back({std::move(label), std::move(value)});
+  for (const auto& [label, value] : labels) {
+    metric.label.push_back({label, value});
   }
   return &metric;
 }

@@ -32,16 +32,17 @@ class MetricWriter {
   using Labels = std::vector<std::pair<std::string, std::string>>;
 
   // Equal names form one family, with the help of the first.
-  void Counter(std::string_view name, std::string_view help, double value, Labels labels = {});
-  void Gauge(std::string_view name, std::string_view help, double value, Labels labels = {});
+  void Counter(std::string_view name, std::string_view help, double value,
+               const Labels& labels = {});
+  void Gauge(std::string_view name, std::string_view help, double value, const Labels& labels = {});
   void Histogram(std::string_view name, std::string_view help, prometheus::ClientMetric::Histogram,
-                 Labels labels = {});
+                 const Labels& labels = {});
 
   std::vector<prometheus::MetricFamily> TakeFamilies() { return std::move(families_); }
 
  private:
   prometheus::ClientMetric* Add(prometheus::MetricType type, std::string_view name,
-                                std::string_view help, Labels labels);
+                                std::string_view help, const Labels& labels);
 
   std::vector<prometheus::MetricFamily> families_;
 };

@@ -104,15 +104,14 @@ Status Series(const ReadRequest& read, AnswerStream* answer) {
   }
   query::LabelSetsWriter writer(answer->sink());
   uint64_t count = 0;
-  RETURN_IF_ERROR(
-      VisitSeries(read, requests,
-                  [&](const model::SeriesSet&, size_t, const model::LabelViews& labels) -> Status {
-                    ++count;
-                    if (limit == 0 || count <= limit) {
-                      writer.Add(labels);
-                    }
-                    return OkStatus();
-                  }));
+  const auto write_labels = [&](const model::SeriesSet&, size_t, const model::LabelViews& labels) {
+    ++count;
+    if (limit == 0 || count <= limit) {
+      writer.Add(labels);
+    }
+    return OkStatus();
+  };
+  RETURN_IF_ERROR(VisitSeries(read, requests, write_labels));
   writer.Finish(limit != 0 && count > limit ? kTruncated : std::vector<std::string>());
   return OkStatus();
 }
@@ -163,9 +162,10 @@ Status LabelValues(const ReadRequest& read, AnswerStream* answer) {
 
 void AddPrometheusRoutes(Services* services, http::Router* router) {
   const auto add = [&](std::string_view path, std::string_view api, const ReadFunction& function,
-                       std::vector<http::Method> methods) {
-    const auto handler = [services, api, function](std::shared_ptr<http::Exchange> exchange) {
-      RunRead(services, api, kJsonType, std::move(exchange), function);
+                       std::initializer_list<http::Method> methods) {
+    const auto handler = [services, api,
+                          function](const std::shared_ptr<http::Exchange>& exchange) {
+      RunRead(services, api, kJsonType, exchange, function);
     };
     for (const http::Method method : methods) {
       router->Add(method, path, handler, {.max_body_bytes = kMaxFormBytes});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <span>
 #include <utility>
 
 #include "common/clock.h"
@@ -20,6 +21,22 @@ bool MatchesAll(const std::vector<model::Matcher>& matchers, const model::LabelV
     });
     return matcher.Matches(label == labels.end() ? "" : label->value);
   });
+}
+
+// Visits what `request` selects and none of `earlier` does: that has been visited.
+Status VisitNewSeries(const ReadRequest& read, std::span<const model::SelectRequest> earlier,
+                      const model::SelectRequest& request, const SeriesVisitor& visit) {
+  ASSIGN_OR_RETURN(const auto set, read.services().database().Select(request));
+  model::LabelViews labels;
+  for (size_t series = 0; series < set->size(); ++series) {
+    RETURN_IF_ERROR(read.CheckAlive());
+    set->GetLabels(series, &labels);
+    const bool visited = std::any_of(
+        earlier.begin(), earlier.end(),
+        [&](const model::SelectRequest& other) { return MatchesAll(other.matchers, labels); });
+    RETURN_IF_ERROR(visited ? OkStatus() : visit(*set, series, labels));
+  }
+  return OkStatus();
 }
 
 Status Run(ReadRequest* request, const ReadFunction& function, AnswerStream* answer) {
@@ -147,7 +164,7 @@ Status ReadRequest::CheckAlive() const {
 }
 
 void RunRead(Services* services, std::string_view api, std::string_view content_type,
-             std::shared_ptr<http::Exchange> exchange, ReadFunction function) {
+             const std::shared_ptr<http::Exchange>& exchange, ReadFunction function) {
   const auto count = [services, api](const Status& status) {
     services->metrics()
         .query_requests(api, status.ok() ? "ok" : query::ErrorKindOf(status).name)
@@ -173,23 +190,9 @@ void RunRead(Services* services, std::string_view api, std::string_view content_
 }
 
 Status VisitSeries(const ReadRequest& read, const std::vector<model::SelectRequest>& requests,
-                   const std::function<Status(const model::SeriesSet& set, size_t series,
-                                              const model::LabelViews& labels)>& visit) {
-  model::LabelViews labels;
-  for (auto request = requests.begin(); request != requests.end(); ++request) {
-    ASSIGN_OR_RETURN(const auto set, read.services().database().Select(*request));
-    for (size_t series = 0; series < set->size(); ++series) {
-      RETURN_IF_ERROR(read.CheckAlive());
-      set->GetLabels(series, &labels);
-      // What an earlier selector matches, it has visited.
-      const bool visited =
-          std::any_of(requests.begin(), request, [&](const model::SelectRequest& earlier) {
-            return MatchesAll(earlier.matchers, labels);
-          });
-      if (!visited) {
-        RETURN_IF_ERROR(visit(*set, series, labels));
-      }
-    }
+                   const SeriesVisitor& visit) {
+  for (size_t i = 0; i < requests.size(); ++i) {
+    RETURN_IF_ERROR(VisitNewSeries(read, {requests.data(), i}, requests[i], visit));
   }
   return OkStatus();
 }

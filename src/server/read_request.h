@@ -82,11 +82,13 @@ using ReadFunction = std::function<Status(const ReadRequest&, AnswerStream*)>;
 // Runs `function` on the query pool and answers with what it writes or with the error it returns.
 // `api` is the name in metrics.
 void RunRead(Services* services, std::string_view api, std::string_view content_type,
-             std::shared_ptr<http::Exchange> exchange, ReadFunction function);
+             const std::shared_ptr<http::Exchange>& exchange, ReadFunction function);
+
+using SeriesVisitor = std::function<Status(const model::SeriesSet& set, size_t series,
+                                           const model::LabelViews& labels)>;
 
 // Visits the series that match any of `requests`, each once. Stops at the first error of `visit`.
 Status VisitSeries(const ReadRequest& read, const std::vector<model::SelectRequest>& requests,
-                   const std::function<Status(const model::SeriesSet& set, size_t series,
-                                              const model::LabelViews& labels)>& visit);
+                   const SeriesVisitor& visit);
 
 }  // namespace tsdbd::server

@@ -273,7 +273,10 @@ class RoutesTest(unittest.TestCase):
         flushes = self.daemon.metrics()["tsdbd_flushes_total"]
         self.daemon.flush()
         self.assertEqual(self.daemon.export("f1_v"), before)
-        self.assertGreater(self.daemon.metrics()["tsdbd_flushes_total"], flushes)
+        after = self.daemon.metrics()
+        self.assertGreater(after["tsdbd_flushes_total"], flushes)
+        self.assertGreater(after["tsdbd_blocks"], 0)
+        self.assertGreaterEqual(after["tsdbd_block_samples"], 200)
 
     def test_metrics_tell_what_was_done(self):
         before = self.daemon.metrics()
