@@ -113,6 +113,34 @@ void SeriesIndex::Narrow(const model::Matcher& matcher, Roaring* candidates) con
   }
 }
 
+Roaring SeriesIndex::Candidates(std::string_view column_label,
+                                const std::vector<const Schema*>& schemas,
+                                const std::vector<model::Matcher>& matchers) const {
+  // An equality names few groups: begin with one, and leave the schemas to the caller. Without any,
+  // begin with all groups of the schemas.
+  const auto is_equality = [&](const model::Matcher& matcher) {
+    return matcher.type() == model::MatchType::kEqual && !matcher.value().empty() &&
+           matcher.name() != column_label;
+  };
+  const auto first = std::ranges::find_if(matchers, is_equality);
+  Roaring candidates;
+  if (first != matchers.end()) {
+    if (const LabelPair* pair = labels_->FindPair(first->name(), first->value())) {
+      pair->groups.UnionInto(&candidates);
+    }
+  } else {
+    for (const Schema* schema : schemas) {
+      schema->groups.UnionInto(&candidates);
+    }
+  }
+  for (auto matcher = matchers.begin(); matcher != matchers.end(); ++matcher) {
+    if (matcher != first && matcher->name() != column_label) {
+      Narrow(*matcher, &candidates);
+    }
+  }
+  return candidates;
+}
+
 StatusOr<SelectedGroups> SeriesIndex::Select(const std::vector<model::Matcher>& matchers,
                                              uint64_t max_series) {
   if (pending_count() > 0) {
@@ -122,31 +150,25 @@ StatusOr<SelectedGroups> SeriesIndex::Select(const std::vector<model::Matcher>& 
   SelectedGroups result;
   // A matcher's label can be the column label of some groups and an own label of others, so groups
   // are narrowed per column label (in practice __name__, and __field__ where that is configured).
-  std::map<std::string_view, Roaring> candidates_of;
-  std::vector<uint32_t> columns_of_group(groups_.size());
+  absl::flat_hash_map<const Schema*, uint32_t> columns_of;
+  std::map<std::string_view, std::vector<const Schema*>> schemas_by_label;
   labels_->ForEachSchema([&](const Schema* schema) NO_THREAD_SAFETY_ANALYSIS {
     SelectedGroups::Columns columns = MatchColumns(*schema, matchers);
     if (columns.columns.empty() || schema->groups.empty()) {
       return;
     }
-    Roaring groups;
-    schema->groups.UnionInto(&groups);
-    const auto index = static_cast<uint32_t>(result.columns.size());
-    for (const uint32_t id : groups) {
-      columns_of_group[id] = index;
-    }
-    candidates_of[schema->column_label] |= groups;
+    columns_of[schema] = static_cast<uint32_t>(result.columns.size());
+    schemas_by_label[schema->column_label].push_back(schema);
     result.columns.push_back(std::move(columns));
   });
-  for (auto& [column_label, candidates] : candidates_of) {
-    for (const model::Matcher& matcher : matchers) {
-      if (matcher.name() != column_label) {
-        Narrow(matcher, &candidates);
+  for (const auto& [column_label, schemas] : schemas_by_label) {
+    for (const uint32_t id : Candidates(column_label, schemas, matchers)) {
+      const Schema* schema = groups_[id]->schema;
+      const auto columns = columns_of.find(schema);
+      if (columns != columns_of.end() && schema->column_label == column_label) {
+        result.groups.push_back({groups_[id], columns->second});
+        result.series_count += result.columns[columns->second].columns.size();
       }
-    }
-    for (const uint32_t id : candidates) {
-      result.groups.push_back({groups_[id], columns_of_group[id]});
-      result.series_count += result.columns[columns_of_group[id]].columns.size();
     }
   }
   if (max_series != 0 && result.series_count > max_series) {

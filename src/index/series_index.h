@@ -70,6 +70,10 @@ class SeriesIndex {
   // The columns of `schema` that all matchers on its column label accept.
   static SelectedGroups::Columns MatchColumns(const Schema& schema,
                                               const std::vector<model::Matcher>& matchers);
+  // The groups whose own labels match; those whose column label is not `column_label`, or whose
+  // schema is not in `schemas`, may be among them.
+  Roaring Candidates(std::string_view column_label, const std::vector<const Schema*>& schemas,
+                     const std::vector<model::Matcher>& matchers) const REQUIRES_SHARED(mutex_);
   // *candidates &= the groups whose own label matcher.name() matches.
   void Narrow(const model::Matcher& matcher, Roaring* candidates) const REQUIRES_SHARED(mutex_);
 
