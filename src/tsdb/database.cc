@@ -250,7 +250,7 @@ Status Database::Impl::FlushFrozen() {
   std::vector<Group*> groups;
   for (index::IndexedGroup* indexed : head_.index()->AllGroups()) {
     auto* group = static_cast<Group*>(indexed);
-    if (Head::Freeze(group, frozen_max_)) {
+    if (head_.Freeze(group, frozen_max_)) {
       groups.push_back(group);
     }
   }

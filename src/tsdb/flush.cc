@@ -112,7 +112,7 @@ class FlushPass {
 
   // Frozen rows are changed by nobody but the flush, which is one at a time.
   static const GroupRows& FrozenRows(const Group& group) NO_THREAD_SAFETY_ANALYSIS {
-    return group.frozen;
+    return *group.frozen;
   }
   static bool IsOrdered(const Group& group) {
     SpinLockGuard guard(&const_cast<Group&>(group).lock);

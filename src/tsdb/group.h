@@ -65,7 +65,7 @@ struct Group : index::IndexedGroup {
   std::atomic<const void*> next_row = nullptr;
 
   GroupRows active GUARDED_BY(lock);
-  GroupRows frozen GUARDED_BY(lock);  // of the generation that is being flushed
+  GroupRows* frozen GUARDED_BY(lock) = nullptr;  // of the generation that is being flushed
 
   std::atomic<index::RawKey*> keys = nullptr;
 

@@ -79,12 +79,20 @@ Group* Head::FindOrCreate(const model::LabelViews& labels, std::string_view colu
   thread_local std::vector<index::IndexedGroup*> overlapping;
   pairs.clear();
   overlapping.clear();
+  // The tables of a large head are not in the cache: first ask for all places, then look.
+  thread_local std::vector<uint64_t> hashes;
+  hashes.clear();
   uint64_t labels_hash = 0;
   for (const model::LabelView& label : labels) {
-    pairs.push_back(labels_.InternPair(label.name, label.value));
-    labels_hash += pairs.back()->hash;
+    hashes.push_back(model::HashLabel(label.name, label.value));
+    labels_.Prefetch(hashes.back());
+    labels_hash += hashes.back();
   }
   index::Schema* schema = labels_.InternSchema(column_label, column_values);
+  groups_.Prefetch(labels_hash + schema->column_hashes[0]);
+  for (size_t i = 0; i < labels.size(); ++i) {
+    pairs.push_back(labels_.InternPair(labels[i].name, labels[i].value, hashes[i]));
+  }
   Group* made = nullptr;
   auto* group = static_cast<Group*>(groups_.FindOrCreate(
       schema, pairs, labels_hash, [&] { return made = MakeGroup(schema, pairs, labels_hash); },
@@ -166,9 +174,7 @@ void Head::Append(Group* group, uint64_t generation, model::Timestamp timestamp,
 void Head::BeginGeneration(Group* group, uint64_t generation) {
   GroupRows& rows = group->active;
   if (!rows.empty()) {
-    // The generation before has been frozen and flushed, or this one would not have begun.
-    CHECK(group->frozen.empty());
-    group->frozen = rows;
+    SetAside(group);
   } else if (rows.buffer != nullptr) {
     RetireBuffer(group, rows.buffer, rows.capacity_rows, rows.sequenced);
   }
@@ -229,27 +235,36 @@ void Head::Seal(Group* group) {
 
 GroupSnapshot Head::Snapshot(Group* group) {
   SpinLockGuard guard(&group->lock);
-  return {group->frozen, group->active, group->ordered};
+  return {group->frozen == nullptr ? GroupRows() : *group->frozen, group->active, group->ordered};
 }
 
 bool Head::Freeze(Group* group, uint64_t generation) {
   SpinLockGuard guard(&group->lock);
   GroupRows& rows = group->active;
   if (!rows.empty() && rows.generation <= generation) {
-    CHECK(group->frozen.empty());
-    group->frozen = rows;
+    SetAside(group);
     rows = GroupRows();
-    rows.generation = group->frozen.generation;
+    rows.generation = group->frozen->generation;
   }
-  return !group->frozen.empty();
+  return group->frozen != nullptr;
+}
+
+void Head::SetAside(Group* group) {
+  // The generation before has been flushed, or this one would not have ended.
+  CHECK(group->frozen == nullptr);
+  group->frozen = new (PoolOf(*group)->Allocate(sizeof(GroupRows))) GroupRows(group->active);
 }
 
 void Head::DropFrozen(Group* group) {
   GroupRows dropped;
   {
     SpinLockGuard guard(&group->lock);
-    dropped = group->frozen;
-    group->frozen = GroupRows();
+    if (group->frozen == nullptr) {
+      return;
+    }
+    dropped = *group->frozen;
+    PoolOf(*group)->Free(group->frozen, sizeof(GroupRows));
+    group->frozen = nullptr;
   }
   if (dropped.buffer != nullptr) {
     RetireBuffer(group, dropped.buffer, dropped.capacity_rows, dropped.sequenced);

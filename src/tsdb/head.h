@@ -52,7 +52,7 @@ class Head {
 
   // Sets the group's rows of generations up to `generation` aside, as its frozen rows, of which
   // there must be none. False if it has no such rows.
-  static bool Freeze(Group* group, uint64_t generation);
+  bool Freeze(Group* group, uint64_t generation);
   // Frees the frozen rows once no reader has them.
   void DropFrozen(Group* group);
   // Takes a group without rows out of every table.
@@ -74,6 +74,7 @@ class Head {
                    uint64_t labels_hash);
   void MarkOrdered(Group* group);
   void BeginGeneration(Group* group, uint64_t generation) REQUIRES(group->lock);
+  void SetAside(Group* group) REQUIRES(group->lock);
   void MakeRoom(Group* group) REQUIRES(group->lock);
   void Seal(Group* group) REQUIRES(group->lock);
   void RetireBuffer(Group* group, uint64_t* buffer, uint32_t capacity_rows, bool sequenced);
