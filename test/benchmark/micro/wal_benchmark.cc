@@ -25,10 +25,10 @@ namespace tsdbd::benchmark {
 namespace {
 
 struct Settings {
-  bool smoke = false;
   std::string directory = ".";
   double seconds = 1;        // of appending for each line of the report, unless
   uint64_t megabytes = 512;  // so many were written first
+  uint64_t segment_bytes = wal::LogOptions().segment_bytes;
 };
 
 struct Load {
@@ -36,6 +36,7 @@ struct Load {
   uint64_t record_bytes = 0;
   int appenders = 1;
   int window = 1;
+  uint64_t segment_bytes = 0;
 };
 
 struct Figures {
@@ -125,6 +126,7 @@ std::unique_ptr<wal::Log> OpenLog(const std::string& directory, const Load& load
   wal::LogOptions options;
   options.directory = directory + "/wal";
   options.sync_mode = load.mode;
+  options.segment_bytes = load.segment_bytes;
   auto log = wal::Log::Open(Env::Default(), options, visitor, report);
   Require(log.ok(), "open: " + ToString(log.status()));
   return *std::move(log);
@@ -188,7 +190,7 @@ void Print(const Load& load, Figures* figures) {
   const auto commits = static_cast<double>(std::max<uint64_t>(figures->log.commits, 1));
   const auto syncs = static_cast<double>(std::max<uint64_t>(figures->log.syncs, 1));
   fmt::print(
-      "{:<9}{:>9}{:>6}{:>8}{:>12.0f}{:>9.1f}{:>10.0f}{:>10.0f}{:>10.1f}{:>10.0f}{:>9.2f}{:>9.2f}\n",
+      "{:<9}{:>9}{:>6}{:>8}{:>12.0f}{:>9.1f}{:>10.0f}{:>10.0f}{:>12.1f}{:>10.0f}{:>9.2f}{:>9.2f}\n",
       SyncModeName(load.mode), load.record_bytes, load.appenders, load.window,
       records / figures->seconds, megabytes / figures->seconds,
       Quantile(&figures->latencies_us, 0.5), Quantile(&figures->latencies_us, 0.99),
@@ -207,10 +209,10 @@ void RunLoad(const Settings& settings, const Load& load) {
 
 void RunAll(const Settings& settings) {
   fmt::print("{}\n", MachineLine(wal::SyncMode::kAlways));
-  fmt::print("{:<9}{:>9}{:>6}{:>8}{:>12}{:>9}{:>10}{:>10}{:>10}{:>10}{:>9}{:>9}\n", "mode", "bytes",
+  fmt::print("{:<9}{:>9}{:>6}{:>8}{:>12}{:>9}{:>10}{:>10}{:>12}{:>10}{:>9}{:>9}\n", "mode", "bytes",
              "apps", "window", "records/s", "MB/s", "p50 us", "p99 us", "rec/commit", "us/sync",
              "cpu us", "replay");
-  fmt::print("{:>112}\n", "/record     GB/s");
+  fmt::print("{:>114}\n", "/record     GB/s");
   struct Shape {
     int appenders;
     int window;
@@ -222,7 +224,8 @@ void RunAll(const Settings& settings) {
        {wal::SyncMode::kAlways, wal::SyncMode::kInterval, wal::SyncMode::kNone}) {
     for (const uint64_t record_bytes : sizes) {
       for (const Shape& shape : shapes) {
-        RunLoad(settings, {mode, record_bytes, shape.appenders, shape.window});
+        RunLoad(settings,
+                {mode, record_bytes, shape.appenders, shape.window, settings.segment_bytes});
       }
     }
   }
@@ -243,8 +246,8 @@ Settings ParseArguments(int count, char** arguments) {
     const std::string_view argument = arguments[i];
     std::string value;
     if (argument == "--smoke") {
-      settings.smoke = true;
       settings.seconds = 0.01;
+      settings.segment_bytes = 1 << 20;
       settings.megabytes = 4;
     } else if (Option(argument, "--directory", &value)) {
       settings.directory = value;
