@@ -44,7 +44,7 @@ TEST(ConfigTest, TheReferenceFileHasExactlyTheDefaults) {
 
 TEST(ConfigTest, TheReferenceFileHasEveryKeyWithItsValueAsTheTextShowsIt) {
   Config config;
-  const std::string file = "\n" + ReadReferenceFile();
+  const std::string file = fmt::format("\n{}", ReadReferenceFile());
   std::stringstream lines(ConfigText(config));
   for (std::string line; std::getline(lines, line);) {
     EXPECT_THAT(file, HasSubstr(fmt::format("\n{}\n", line)));
