@@ -1,35 +1,13 @@
 // docs/formats/block.md shows a block, byte by byte. It must be the one that is written today.
 
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-
 #include <gtest/gtest.h>
 
 #include "common/clock.h"
+#include "common/hex_dump_testing.h"
 #include "storage/block_model_testing.h"
 
 namespace tsdbd::storage {
 namespace {
-
-std::string HexDump(std::string_view bytes) {
-  std::string dump;
-  for (size_t line = 0; line < bytes.size(); line += 16) {
-    dump += fmt::format("{:08x} ", line);
-    std::string text;
-    for (size_t i = line; i < line + 16; ++i) {
-      if (i >= bytes.size()) {
-        dump += "   ";
-        continue;
-      }
-      const auto byte = static_cast<unsigned char>(bytes[i]);
-      dump += fmt::format(" {:02x}", byte);
-      text += byte >= 0x20 && byte < 0x7F ? static_cast<char>(byte) : '.';
-    }
-    dump += "  |" + text + "|\n";
-  }
-  return dump;
-}
 
 std::string ExampleBlock() {
   const model::Timestamp start = 19'676 * kNanosPerDay;  // 2023-11-15
@@ -45,25 +23,9 @@ std::string ExampleBlock() {
   return ModelBlockBytes({group}, kMaxChunkRows, meta);
 }
 
-// The block of the page between ```hex and ```.
-std::string DumpInDocument() {
-  const std::filesystem::path source = __FILE__;
-  std::ifstream file(source.parent_path() / "../../docs/formats/block.md");
-  std::stringstream contents;
-  contents << file.rdbuf();
-  const std::string page = contents.str();
-  const std::string fence = "```hex\n";
-  const size_t begin = page.find(fence);
-  if (begin == std::string::npos) {
-    return "no hex dump in docs/formats/block.md";
-  }
-  const size_t end = page.find("```", begin + fence.size());
-  return page.substr(begin + fence.size(), end - begin - fence.size());
-}
-
 TEST(BlockFormatTest, ThePageShowsTheBytesThatAreWritten) {
   const std::string written = HexDump(ExampleBlock());
-  EXPECT_TRUE(DumpInDocument() == written) << "the page should show\n" << written;
+  EXPECT_TRUE(HexDumpInDocument("block.md") == written) << "the page should show\n" << written;
 }
 
 BlockMeta MetaOf(int64_t day, uint64_t generation_min, uint64_t generation_max, uint32_t level) {

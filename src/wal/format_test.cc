@@ -1,13 +1,11 @@
 #include "wal/format.h"
 
 #include <atomic>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <thread>
 
 #include <gtest/gtest.h>
 
+#include "common/hex_dump_testing.h"
 #include "wal/commit_builder.h"
 #include "wal/log_harness_testing.h"
 #include "wal/segment_maker_testing.h"
@@ -18,32 +16,6 @@ namespace {
 constexpr uint64_t kSalt = 0x5EED;
 
 // ---- docs/formats/wal.md shows a segment, byte by byte. It must be the one that is written today.
-
-// Like `hexdump -C`: a run of equal lines is shown as its first and a star.
-std::string HexDump(std::string_view bytes) {
-  std::string dump;
-  std::string_view last_line;
-  bool in_run = false;
-  for (size_t at = 0; at < bytes.size(); at += 16) {
-    const std::string_view line = bytes.substr(at, 16);
-    if (line == last_line) {
-      dump += in_run ? "" : "*\n";
-      in_run = true;
-      continue;
-    }
-    in_run = false;
-    last_line = line;
-    dump += fmt::format("{:08x} ", at);
-    std::string text;
-    for (const char c : line) {
-      const auto byte = static_cast<unsigned char>(c);
-      dump += fmt::format(" {:02x}", byte);
-      text += byte >= 0x20 && byte < 0x7F ? c : '.';
-    }
-    dump += "  |" + text + "|\n";
-  }
-  return dump + fmt::format("{:08x}\n", bytes.size());
-}
 
 // What a Log writes for a record, two that share a commit, and its end.
 std::string ExampleSegment() {
@@ -68,25 +40,9 @@ std::string ExampleSegment() {
   return harness.env.Contents("wal/" + SegmentName(1));
 }
 
-// The part of the page between ```hex and ```.
-std::string DumpInDocument() {
-  const std::filesystem::path source = __FILE__;
-  std::ifstream file(source.parent_path() / "../../docs/formats/wal.md");
-  std::stringstream contents;
-  contents << file.rdbuf();
-  const std::string page = contents.str();
-  const std::string fence = "```hex\n";
-  const size_t begin = page.find(fence);
-  if (begin == std::string::npos) {
-    return "no hex dump in docs/formats/wal.md";
-  }
-  const size_t end = page.find("```", begin + fence.size());
-  return page.substr(begin + fence.size(), end - begin - fence.size());
-}
-
 TEST(WalFormatTest, ThePageShowsTheBytesThatAreWritten) {
   const std::string written = HexDump(ExampleSegment());
-  EXPECT_TRUE(DumpInDocument() == written) << "the page should show\n" << written;
+  EXPECT_TRUE(HexDumpInDocument("wal.md") == written) << "the page should show\n" << written;
 }
 
 TEST(WalFormatTest, TheTestsMakeSegmentsAsTheLogDoes) {
