@@ -87,12 +87,6 @@ void GroupTable::Register(IndexedGroup* group, std::vector<IndexedGroup*>* overl
   }
 }
 
-void GroupTable::Prefetch(uint64_t series_hash) const {
-  const Part& part = parts_[PartIndex(series_hash)];
-  MutexLock lock(&part.mutex);
-  part.first.prefetch(series_hash);
-}
-
 void GroupTable::Erase(IndexedGroup* group) {
   const PartsLock lock(&parts_, *group->schema, group->labels_hash);
   for (size_t column = 0; column < group->schema->column_count(); ++column) {

@@ -42,8 +42,6 @@ class GroupTable {
                              uint64_t labels_hash, const std::function<IndexedGroup*()>& create,
                              std::vector<IndexedGroup*>* overlapping);
   void Erase(IndexedGroup* group);
-  // Of what FindOrCreate will look at.
-  void Prefetch(uint64_t series_hash) const;
 
   // Distinct series.
   uint64_t series_count() const;

@@ -39,13 +39,8 @@ LabelPair* LabelStore::FindInShard(const Shard& shard, uint64_t hash, std::strin
   return pair;
 }
 
-void LabelStore::Prefetch(uint64_t hash) const {
-  const Shard& shard = ShardOf(hash);
-  MutexLock lock(&shard.mutex);
-  shard.pairs.prefetch(hash);
-}
-
-LabelPair* LabelStore::InternPair(std::string_view name, std::string_view value, uint64_t hash) {
+LabelPair* LabelStore::InternPair(std::string_view name, std::string_view value) {
+  const uint64_t hash = model::HashLabel(name, value);
   Shard& shard = ShardOf(hash);
   MutexLock lock(&shard.mutex);
   if (LabelPair* found = FindInShard(shard, hash, name, value)) {

@@ -61,13 +61,8 @@ class LabelStore {
   explicit LabelStore(EpochGate* gate) : gate_(gate) {}
   ~LabelStore();
 
-  // Each call takes a reference, to be given back with Release. `hash` is
-  // model::HashLabel(name, value); who knows it early prefetches what InternPair will look at.
-  LabelPair* InternPair(std::string_view name, std::string_view value, uint64_t hash);
-  LabelPair* InternPair(std::string_view name, std::string_view value) {
-    return InternPair(name, value, model::HashLabel(name, value));
-  }
-  void Prefetch(uint64_t hash) const;
+  // Each call takes a reference, to be given back with Release.
+  LabelPair* InternPair(std::string_view name, std::string_view value);
   Schema* InternSchema(std::string_view column_label, const std::vector<std::string>& values);
   void Release(LabelPair* pair);
   void Release(Schema* schema);

@@ -79,20 +79,12 @@ Group* Head::FindOrCreate(const model::LabelViews& labels, std::string_view colu
   thread_local std::vector<index::IndexedGroup*> overlapping;
   pairs.clear();
   overlapping.clear();
-  // The tables of a large head are not in the cache: first ask for all places, then look.
-  thread_local std::vector<uint64_t> hashes;
-  hashes.clear();
   uint64_t labels_hash = 0;
   for (const model::LabelView& label : labels) {
-    hashes.push_back(model::HashLabel(label.name, label.value));
-    labels_.Prefetch(hashes.back());
-    labels_hash += hashes.back();
+    pairs.push_back(labels_.InternPair(label.name, label.value));
+    labels_hash += pairs.back()->hash;
   }
   index::Schema* schema = labels_.InternSchema(column_label, column_values);
-  groups_.Prefetch(labels_hash + schema->column_hashes[0]);
-  for (size_t i = 0; i < labels.size(); ++i) {
-    pairs.push_back(labels_.InternPair(labels[i].name, labels[i].value, hashes[i]));
-  }
   Group* made = nullptr;
   auto* group = static_cast<Group*>(groups_.FindOrCreate(
       schema, pairs, labels_hash, [&] { return made = MakeGroup(schema, pairs, labels_hash); },
