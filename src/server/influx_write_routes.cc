@@ -44,7 +44,6 @@ struct WriteScratch {
 // One request from its head to its answer.
 struct WriteRequest {
   std::shared_ptr<http::Exchange> exchange;
-  InfluxApi api = InfluxApi::kV1;
   ingest::Precision precision = ingest::Precision::kNanoseconds;
   std::string database;
   LineOutcome outcome;
@@ -72,7 +71,6 @@ void WriteHandler::operator()(std::shared_ptr<http::Exchange> exchange) const {
   RecordStage(Stage::kRead, head.complete_nanos() - head.arrived_nanos(), head.body().size());
   auto request = std::make_shared<WriteRequest>();
   request->exchange = std::move(exchange);
-  request->api = api_;
   request->database = head.query().Get(api_ == InfluxApi::kV1 ? "db" : "bucket");
   const auto precision = ingest::ParsePrecision(head.query().Get("precision"));
   if (!precision.ok()) {
