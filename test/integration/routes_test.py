@@ -17,12 +17,8 @@ class RoutesTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.daemon = harness.Daemon("--set", "write.max_body=1MiB", "--set", "debug.pages=true")
-        cls.daemon.start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.daemon.close()
+        cls.daemon = cls.enterClassContext(
+            harness.Daemon("--set", "write.max_body=1MiB", "--set", "debug.pages=true"))
 
     def assert_error(self, answer, status, text, key="error"):
         self.assertEqual(answer.status, status, answer)
