@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "common/stages.h"
 #include "query/evaluator.h"
 #include "query/query_error.h"
 #include "query/result_labels.h"
@@ -20,6 +21,7 @@ std::string GroupThousands(uint64_t value) {
 }
 
 StatusOr<ExprPtr> Parse(std::string_view text, const QueryOptions& options) {
+  const StageTimer timer(Stage::kQueryParse);
   StatusOr<ExprPtr> expr = ParseExpression(text, options.parser);
   return expr.ok() ? std::move(expr) : InvalidParameter("query", expr.status());
 }

@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "common/stages.h"
 #include "query/result_labels.h"
 #include "query/staleness.h"
 
@@ -131,6 +132,8 @@ StatusOr<QueryResult> Evaluator::EvaluateVectorSelector(const VectorSelector& se
     return result;
   }
   result.pins.push_back(set);
+  StageTimer timer(
+      Stage::kQueryEvaluate);  // each series is read as it is needed, decoding included
   SampleColumns samples;
   SampleColumns values;
   for (size_t i = 0; i < set->size(); ++i) {
@@ -150,6 +153,7 @@ StatusOr<QueryResult> Evaluator::EvaluateVectorSelector(const VectorSelector& se
     }
   }
   std::ranges::sort(result.matrix, {}, &MatrixSeries::labels);
+  timer.set_items(kept_samples_);
   return result;
 }
 
@@ -167,6 +171,7 @@ StatusOr<QueryResult> Evaluator::EvaluateMatrixSelector(const MatrixSelector& ma
     return result;
   }
   result.pins.push_back(set);
+  StageTimer timer(Stage::kQueryEvaluate);
   SampleColumns samples;
   for (size_t i = 0; i < set->size(); ++i) {
     RETURN_IF_ERROR(Read(*set, i, range, &samples));
@@ -179,6 +184,7 @@ StatusOr<QueryResult> Evaluator::EvaluateMatrixSelector(const MatrixSelector& ma
     result.matrix.push_back(std::move(series));
   }
   SortByLabels(&result);
+  timer.set_items(kept_samples_);
   return result;
 }
 
@@ -213,8 +219,10 @@ StatusOr<std::shared_ptr<const model::SeriesSet>> Evaluator::Select(const Vector
   request.matchers = selector.matchers;
   request.max_series = options_->max_series;
   request.cancel = options_->cancel;
+  StageTimer timer(Stage::kQuerySelect);
   StatusOr<std::unique_ptr<model::SeriesSet>> set = source_->Select(request);
   if (set.ok()) {
+    timer.set_items((*set)->size());
     return std::shared_ptr<const model::SeriesSet>(std::move(*set));
   }
   if (set.status().code() == StatusCode::kCancelled) {

@@ -52,9 +52,10 @@ class Connection {
   // The status of the answer; 0 if the connection broke. *answer gets the body.
   int Request(std::string_view method, std::string_view target, std::string_view body,
               std::string* answer) {
-    const std::string head =
-        fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", method,
-                    target, body.size());
+    const std::string head = fmt::format(
+        "{} {} HTTP/1.1\r\nHost: localhost\r\nAccept: text/plain, */*;q=0.5\r\n"
+        "Content-Length: {}\r\n\r\n",
+        method, target, body.size());
     if (!Send(head, body)) {
       return 0;
     }
