@@ -9,11 +9,7 @@ namespace tsdbd::index {
 void SeriesIndex::Add(IndexedGroup* group) {
   MutexLock lock(&pending_mutex_);
   pending_.push_back(group);
-}
-
-size_t SeriesIndex::pending_count() const {
-  MutexLock lock(&pending_mutex_);
-  return pending_.size();
+  pending_count_.fetch_add(1, std::memory_order_release);
 }
 
 void SeriesIndex::ApplyPending() {
@@ -29,6 +25,7 @@ void SeriesIndex::ApplyPending() {
     for (size_t i = begin; i < end; ++i) {
       Apply(taken[i]);
     }
+    pending_count_.fetch_sub(end - begin, std::memory_order_release);
   }
 }
 

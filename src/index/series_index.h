@@ -6,6 +6,7 @@
 // Threads: every method from any thread. The postings have one lock; Add takes only the queue's.
 // Who selects holds an EpochGate::Pin, for as long as it uses what it got.
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -42,8 +43,8 @@ class SeriesIndex {
 
   // Queues a new group.
   void Add(IndexedGroup* group);
-  // How many wait in the queue.
-  size_t pending_count() const;
+  // How many are not in the postings yet: in the queue, or on their way from it.
+  size_t pending_count() const { return pending_count_.load(std::memory_order_acquire); }
   // Moves the queue into the postings.
   void ApplyPending();
   // Takes a group out (its labels stay interned).
@@ -85,6 +86,8 @@ class SeriesIndex {
 
   mutable Mutex pending_mutex_;
   std::vector<IndexedGroup*> pending_ GUARDED_BY(pending_mutex_);
+  // Not the size of the queue: who sees 0 here may select without waiting for anybody.
+  std::atomic<size_t> pending_count_ = 0;
   // Held from taking the queue until it is applied, so that ApplyPending returns only when all
   // that was queued before is visible.
   Mutex apply_mutex_;

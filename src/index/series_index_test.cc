@@ -1,10 +1,13 @@
 #include "index/series_index.h"
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <map>
 #include <random>
 #include <set>
+#include <string>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -139,6 +142,24 @@ TEST_F(SeriesIndexTest, LabelNamesAndValuesAreThoseOfLivingGroups) {
   EXPECT_EQ(*index_.LabelValues("host", {}), std::vector<std::string>{"a"});
   EXPECT_EQ(*index_.LabelValues("__name__", {}), std::vector<std::string>{"cpu"});
   EXPECT_EQ(store_.pair_count(), 1u);
+}
+
+// Whoever adds a group finds it, also while another thread is moving the queue to the postings.
+TEST_F(SeriesIndexTest, AGroupIsFoundAtOnceWhileTheQueueIsBeingApplied) {
+  std::atomic<bool> stop = false;
+  std::thread applier([&] {
+    while (!stop) {
+      index_.ApplyPending();
+    }
+  });
+  for (int i = 0; i < 2000; ++i) {
+    const std::string host = "h" + std::to_string(i);
+    Entry* entry = Add({{"host", host}}, {"cpu"});
+    const auto found = Select({*model::Matcher::Create(model::MatchType::kEqual, "host", host)});
+    ASSERT_EQ(found, (Found{{&entry->group, 0}})) << host;
+  }
+  stop = true;
+  applier.join();
 }
 
 TEST_F(SeriesIndexTest, MoreSeriesThanTheLimitAreRefused) {
