@@ -418,8 +418,7 @@ StatusOr<std::vector<std::string>> Database::Impl::LabelStrings(
     all.insert(all.end(), of_block->begin(), of_block->end());
   }
   std::ranges::sort(all);
-  const auto repeated = std::ranges::unique(all);
-  all.erase(repeated.begin(), repeated.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
   return all;
 }
 
