@@ -1,0 +1,47 @@
+#pragma once
+// Functions of a range vector: rate(), avg_over_time() and their like, each as one pass over the
+// samples of one series for all steps. What they compute is defined by Prometheus 3
+// (https://prometheus.io/docs/prometheus/latest/querying/functions/).
+//
+// Pure functions; may run at the same time.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "model/sample.h"
+#include "query/steps.h"
+
+namespace tsdbd::query {
+
+// One series and the windows over it. The window of step s holds the samples begins[s] ..
+// ends[s] - 1: those in (WindowEnd(s) - range_ns, WindowEnd(s)].
+struct RangeInput {
+  std::span<const model::Timestamp> timestamps;  // strictly rising
+  std::span<const double> values;                // no staleness markers; NaN and Inf may be
+  std::span<const uint32_t> begins;              // one for each step; never fall
+  std::span<const uint32_t> ends;                // one for each step; never fall; >= begins
+  model::Timestamp first_window_end = 0;
+  int64_t step_ns = 0;
+  int64_t range_ns = 0;
+  // The scalar arguments in their order, one value for each step. Empty where there are none.
+  std::span<const double> parameters[2] = {};
+
+  size_t step_count() const { return begins.size(); }
+  model::Timestamp WindowEnd(size_t step) const {
+    return first_window_end + static_cast<int64_t>(step) * step_ns;
+  }
+};
+
+// Writes a value, or kAbsent, for each step.
+using RangeFunction = void (*)(const RangeInput& input, std::span<double> out);
+
+// Null if it is no function of one range vector and at most two scalars, or if it is
+// absent_over_time, which is not computed series by series.
+RangeFunction FindRangeFunction(std::string_view name);
+
+// Whether its results keep the metric name.
+bool RangeFunctionKeepsName(std::string_view name);
+
+}  // namespace tsdbd::query
