@@ -1,6 +1,7 @@
 #pragma once
 // Samples as columns, and ranges of time.
 
+#include <bit>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -20,6 +21,18 @@ struct TimeRange {
   bool Contains(Timestamp t) const { return min <= t && t <= max; }
   bool Overlaps(const TimeRange& other) const { return min <= other.max && other.min <= max; }
 };
+
+// The one NaN, told from all others by its bits, that says that a series has ended here:
+// Prometheus' own value, so that it survives remote write. Compare bits: it must not be computed
+// with.
+inline constexpr uint64_t kStaleMarkerBits = 0x7FF0000000000002;
+
+inline double StaleMarker() {
+  return std::bit_cast<double>(kStaleMarkerBits);
+}
+inline bool IsStaleMarker(double value) {
+  return std::bit_cast<uint64_t>(value) == kStaleMarkerBits;
+}
 
 // Sample i is (timestamps[i], values[i]).
 struct SampleColumns {

@@ -3,6 +3,8 @@
 // All methods may be called from any thread.
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -26,10 +28,27 @@ class CancelToken {
 };
 
 struct SelectRequest {
-  std::vector<Matcher> matchers;          // all must match
-  TimeRange range;                        // both ends included
-  uint64_t max_series = 0;                // 0: no limit. More is kResourceExhausted
-  const CancelToken* cancel = nullptr;    // may be null. Cancelled: kCancelled
+  std::vector<Matcher> matchers;        // all must match
+  TimeRange range;                      // both ends included
+  uint64_t max_series = 0;              // 0: no limit. More is kResourceExhausted
+  const CancelToken* cancel = nullptr;  // may be null. Cancelled: kCancelled
+};
+
+// The moments that a query looks at, first, first + step_ns, …, and how far it looks back from
+// each: at the window (moment - window_ns, moment]. Moments and windows that would lie beyond the
+// ends of time are cut off there.
+struct StepTimes {
+  Timestamp first = 0;
+  int64_t step_ns = 0;  // >= 0; 0 looks at one moment `count` times
+  size_t count = 0;
+  int64_t window_ns = 0;  // <= 0: the windows are empty
+
+  Timestamp At(size_t step) const;
+  // The window of a moment that At returned; min > max if it is empty.
+  TimeRange Window(Timestamp moment) const;
+  // From the first window's begin to the last moment, as far as samples can lie there; min > max
+  // if they cannot.
+  TimeRange Range() const;
 };
 
 // The series that matched, in no particular order, each once, as they were at one moment. Those
@@ -44,6 +63,19 @@ class SeriesSet {
   // Replaces *samples by those in `range` (which lies in the request's), times strictly rising.
   // kDataLoss if stored bytes fail their checks.
   virtual Status Read(size_t series, const TimeRange& range, SampleColumns* samples) const = 0;
+
+  // values[i * times.count + s] = the value, bit for bit, of the latest sample of series
+  // first_series + i in the window of step s; StaleMarker() if there is none, or if that is one.
+  // The windows lie in the request's range. Sets that look up memory fetch it ahead, so a batch of
+  // some hundred series costs a fraction of so many calls; cancelling is between batches.
+  // Errors as Read.
+  virtual Status ReadSteps(size_t first_series, size_t series_count, const StepTimes& times,
+                           double* values) const;
+
+  // values[i] = the value of label `name` of series first_series + i, "" if it has none. The views
+  // live as long as the set; equal values often, but not always, have equal pointers.
+  virtual void GetLabelValues(std::string_view name, size_t first_series, size_t series_count,
+                              std::string_view* values) const;
 };
 
 class SeriesSource {
