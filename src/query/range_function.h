@@ -25,6 +25,9 @@ struct RangeInput {
   model::Timestamp first_window_end = 0;
   int64_t step_ns = 0;
   int64_t range_ns = 0;
+  // The moments the query asks about: where windows end, if there is no offset and no @.
+  model::Timestamp first_time = 0;
+  int64_t grid_step_ns = 0;
   // The scalar arguments in their order, one value for each step. Empty where there are none.
   std::span<const double> parameters[2] = {};
 
