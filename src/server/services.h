@@ -14,6 +14,7 @@
 #include "query/engine.h"
 #include "server/config.h"
 #include "server/database_names.h"
+#include "server/metadata_store.h"
 #include "server/metrics.h"
 #include "tsdb/database.h"
 
@@ -26,6 +27,7 @@ class Services {
   const Config& config() const { return config_; }
   Metrics& metrics() { return metrics_; }
   DatabaseNames& database_names() { return database_names_; }
+  MetadataStore& metadata() { return metadata_; }
   // Queries; large writes and flushes; and what people and scrapers ask, so that a crowd of queries
   // cannot hide it.
   ThreadPool& query_pool() { return query_pool_; }
@@ -53,6 +55,7 @@ class Services {
   const int64_t start_nanos_ = WallNanos();
   Metrics metrics_;
   DatabaseNames database_names_;
+  MetadataStore metadata_;
   ThreadPool query_pool_;
   ThreadPool write_pool_;
   ThreadPool admin_pool_;
