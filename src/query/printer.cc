@@ -39,6 +39,10 @@ bool EndsOffset(const DurationExpr& expr) {
 class Printer {
  public:
   void Append(const Expr& expr);
+  void AppendAggregateHead(const AggregateExpr& aggregate);
+  void AppendOperator(const BinaryExpr& binary);
+  void AppendSubqueryWindow(const SubqueryExpr& subquery);
+  void AppendOffset(const TimeShift& shift);
   std::string Take() { return std::move(out_); }
 
  private:
@@ -53,7 +57,6 @@ class Printer {
   void AppendCall(const CallExpr& call);
   void AppendLabels(const std::vector<std::string>& labels);
   void AppendAt(const TimeShift& shift);
-  void AppendOffset(const TimeShift& shift);
   void AppendExtension(const VectorSelector& selector);
   void AppendDuration(const Duration& duration);
   void AppendDurationExpr(const DurationExpr& expr);
@@ -141,6 +144,10 @@ void Printer::AppendMatrixSelector(const MatrixSelector& matrix) {
 
 void Printer::AppendSubquery(const SubqueryExpr& subquery) {
   Append(*subquery.expr);
+  AppendSubqueryWindow(subquery);
+}
+
+void Printer::AppendSubqueryWindow(const SubqueryExpr& subquery) {
   out_ += '[';
   AppendDuration(subquery.range);
   out_ += ':';
@@ -255,6 +262,12 @@ void Printer::AppendBinary(const BinaryExpr& binary) {
     out_.insert(open_offset_start_, 1, '+');  // offset (5m) + a would read on as a duration
   }
   out_ += ' ';
+  AppendOperator(binary);
+  out_ += ' ';
+  Append(*binary.right);
+}
+
+void Printer::AppendOperator(const BinaryExpr& binary) {
   out_ += BinaryOpName(binary.op);
   if (binary.return_bool) {
     out_ += " bool";
@@ -262,8 +275,6 @@ void Printer::AppendBinary(const BinaryExpr& binary) {
   if (binary.matching.has_value()) {
     AppendMatching(*binary.matching);
   }
-  out_ += ' ';
-  Append(*binary.right);
 }
 
 void Printer::AppendMatching(const VectorMatching& matching) {
@@ -293,13 +304,17 @@ void Printer::AppendMatching(const VectorMatching& matching) {
   }
 }
 
-void Printer::AppendAggregate(const AggregateExpr& aggregate) {
+void Printer::AppendAggregateHead(const AggregateExpr& aggregate) {
   out_ += AggregateOpName(aggregate.op);
   if (aggregate.without || !aggregate.grouping.empty()) {
     out_ += aggregate.without ? " without (" : " by (";
     AppendLabels(aggregate.grouping);
     out_ += ") ";
   }
+}
+
+void Printer::AppendAggregate(const AggregateExpr& aggregate) {
+  AppendAggregateHead(aggregate);
   out_ += '(';
   if (aggregate.parameter != nullptr) {
     Append(*aggregate.parameter);
@@ -330,12 +345,58 @@ void Printer::AppendLabels(const std::vector<std::string>& labels) {
   }
 }
 
+// The offset that `expr` ends with, if it may end with one.
+const TimeShift* LastShift(const Expr& expr) {
+  switch (expr.kind) {
+    case ExprKind::kVectorSelector:
+      return &As<VectorSelector>(expr).shift;
+    case ExprKind::kMatrixSelector:
+      return &As<MatrixSelector>(expr).selector->shift;
+    case ExprKind::kSubquery:
+      return &As<SubqueryExpr>(expr).shift;
+    case ExprKind::kUnary:
+      return LastShift(*As<UnaryExpr>(expr).expr);
+    case ExprKind::kBinary:
+      return LastShift(*As<BinaryExpr>(expr).right);
+    default:
+      return nullptr;
+  }
+}
+
 }  // namespace
 
 std::string Print(const Expr& expr) {
   Printer printer;
   printer.Append(expr);
   return printer.Take();
+}
+
+std::string PrintAggregateHead(const AggregateExpr& aggregate) {
+  Printer printer;
+  printer.AppendAggregateHead(aggregate);
+  return printer.Take();
+}
+
+std::string PrintOperator(const BinaryExpr& binary) {
+  Printer printer;
+  printer.AppendOperator(binary);
+  return printer.Take();
+}
+
+std::string PrintSubqueryWindow(const SubqueryExpr& subquery) {
+  Printer printer;
+  printer.AppendSubqueryWindow(subquery);
+  return printer.Take();
+}
+
+bool EndsInOpenOffset(const Expr& expr) {
+  const TimeShift* shift = LastShift(expr);
+  if (shift == nullptr) {
+    return false;
+  }
+  Printer printer;
+  printer.AppendOffset(*shift);
+  return printer.Take().starts_with(" offset (");
 }
 
 std::string PrintMatcher(const model::Matcher& matcher) {
