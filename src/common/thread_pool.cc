@@ -1,13 +1,30 @@
 #include "common/thread_pool.h"
 
+#include <cerrno>
 #include <utility>
 
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "common/check.h"
 
 namespace tsdbd {
+namespace {
+
+// On Linux a nice value belongs to the thread. Going down needs no permission, and should it fail,
+// the pool works as well.
+void LowerPriority(int niceness) {
+  const auto thread = static_cast<id_t>(gettid());
+  errno = 0;
+  const int current = getpriority(PRIO_PROCESS, thread);
+  if (errno == 0) {
+    setpriority(PRIO_PROCESS, thread, current + niceness);  // the kernel cuts it to 19
+  }
+}
+
+}  // namespace
 
 ThreadPool::ThreadPool(Options options) : options_(std::move(options)) {
   CHECK(options_.thread_count > 0);
@@ -55,6 +72,9 @@ ThreadPool::Stats ThreadPool::stats() const {
 }
 
 void ThreadPool::RunTasks() {
+  if (options_.niceness != 0) {
+    LowerPriority(options_.niceness);
+  }
   while (true) {
     Task task;
     {

@@ -29,6 +29,9 @@ class ThreadPool {
     size_t thread_count = 1;
     // Tasks that wait while all threads are busy.
     size_t queue_capacity = 0;
+    // Added to the process' nice value for these threads, 0 to 19: they get less of a busy CPU than
+    // the process' other threads.
+    int niceness = 0;
   };
 
   struct Stats {

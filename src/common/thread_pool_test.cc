@@ -1,11 +1,14 @@
 #include "common/thread_pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <memory>
 
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 namespace tsdbd {
 namespace {
@@ -26,6 +29,22 @@ class Gate {
   std::promise<void> entered_;
   std::promise<void> opened_;
 };
+
+int NiceValue() {
+  return getpriority(PRIO_PROCESS, static_cast<id_t>(gettid()));
+}
+
+TEST(ThreadPoolTest, RunsItsThreadsAtTheirNiceness) {
+  const int before = NiceValue();
+  for (const int niceness : {0, 5, 19}) {
+    int found = -100;
+    ThreadPool pool({.name = "test", .queue_capacity = 1, .niceness = niceness});
+    ASSERT_TRUE(pool.TrySubmit([&] { found = NiceValue(); }));
+    pool.Stop();
+    EXPECT_EQ(found, std::min(before + niceness, 19));
+  }
+  EXPECT_EQ(NiceValue(), before);
+}
 
 TEST(ThreadPoolTest, RunsEveryTaskOnce) {
   std::atomic<int> runs = 0;

@@ -384,9 +384,10 @@ ExprPtr Parser::Finish(ExprPtr node, Span span, int depth_below) {
 }
 
 Parser::Nested::Nested(Parser* parser) : parser_(parser) {
-  if (++parser->nesting_ > kMaxNesting) {
+  const int max_nesting = parser->options_.max_nesting;
+  if (++parser->nesting_ > max_nesting) {
     parser->Fail(parser->last_end_ - 1,
-                 fmt::format("expression is nested more than {} levels deep", kMaxNesting));
+                 fmt::format("expression is nested more than {} levels deep", max_nesting));
   }
 }
 

@@ -15,18 +15,21 @@
 
 namespace tsdbd::query {
 
-// The experimental parts of the language; Prometheus has each behind a feature flag.
+// Parentheses, calls, signs and the like inside one another: bounds the parser's own stack.
+inline constexpr int kMaxNesting = 250;
+
+// What a query may use. The experimental parts of the language are those that Prometheus has behind
+// a feature flag each.
 struct ParserOptions {
   bool experimental_functions = false;  // and the aggregations limitk and limit_ratio
   bool duration_expressions = false;    // foo[5m * 2], offset step()
   bool extended_ranges = false;         // anchored, smoothed
   bool fill_modifiers = false;          // fill, fill_left, fill_right
+  int max_nesting = kMaxNesting;        // at most kMaxNesting
 };
 
 // Longer than any query a dashboard sends; bounds the memory of its tree.
 inline constexpr size_t kMaxQueryBytes = 256 << 10;
-// Parentheses, calls, signs and the like inside one another: bounds the parser's own stack.
-inline constexpr int kMaxNesting = 250;
 // Levels of the tree, which operators in a row deepen as well (a + b + c ...): bounds the stack of
 // everything that walks a tree.
 inline constexpr int kMaxTreeDepth = 2'000;

@@ -56,7 +56,7 @@ class Parser {
     ~Nested() { --parser_->nesting_; }
     Nested(const Nested&) = delete;
     Nested& operator=(const Nested&) = delete;
-    bool ok() const { return parser_->nesting_ <= kMaxNesting; }
+    bool ok() const { return parser_->nesting_ <= parser_->options_.max_nesting; }
 
    private:
     Parser* const parser_;

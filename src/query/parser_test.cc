@@ -557,6 +557,8 @@ TEST(ParserLimits, BoundNesting) {
   EXPECT_TRUE(ParseExpression(Repeat("(", 250) + "1" + Repeat(")", 250)).ok());
   EXPECT_EQ(ErrorOf(Repeat("(", 251) + "1" + Repeat(")", 251)),
             "1:251: parse error: expression is nested more than 250 levels deep");
+  EXPECT_EQ(ErrorOf("(((1)))", {.max_nesting = 2}),
+            "1:3: parse error: expression is nested more than 2 levels deep");
   EXPECT_TRUE(ParseExpression(Repeat("abs(", 250) + "a" + Repeat(")", 250)).ok());
   for (const std::string& deep :
        {Repeat("(", 100'000), Repeat("-", 100'000) + "a", Repeat("a^", 100'000) + "a",

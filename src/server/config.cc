@@ -146,6 +146,12 @@ void AddQueryKeys(QueryConfig* query, std::vector<ConfigKey>* keys) {
   keys->push_back(CountKey("query.max_series", &options->max_series, {1, 1'000'000'000}));
   keys->push_back(CountKey("query.max_samples", &options->max_samples, {1, 1'000'000'000'000}));
   keys->push_back(CountKey("query.max_points", &options->max_points_per_series, {1, 10'000'000}));
+  query::ParserOptions* parser = &options->parser;
+  keys->push_back(CountKey("query.max_nesting", &parser->max_nesting, {1, query::kMaxNesting}));
+  keys->push_back(BoolKey("query.experimental_functions", &parser->experimental_functions));
+  keys->push_back(BoolKey("query.duration_expressions", &parser->duration_expressions));
+  keys->push_back(BoolKey("query.extended_ranges", &parser->extended_ranges));
+  keys->push_back(BoolKey("query.fill_modifiers", &parser->fill_modifiers));
 }
 
 std::optional<ConfigValue> ValueOf(const toml::node& node) {
@@ -224,6 +230,7 @@ std::vector<ConfigKey> ConfigKeys(Config* config) {
   std::vector<ConfigKey> keys;
   keys.push_back(TextKey("data_dir", &config->data_dir));
   AddHttpKeys(&config->http, &keys);
+  keys.push_back(BoolKey("http.admin_api", &config->admin_api));
   AddWriteKeys(&config->write, &keys);
   AddDatabaseKeys(&config->database, &keys);
   AddQueryKeys(&config->query, &keys);

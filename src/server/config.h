@@ -40,7 +40,11 @@ struct WriteConfig {
 struct QueryConfig {
   size_t thread_count = 2;
   size_t queue_capacity = 64;
-  query::QueryOptions options;  // what one query may do
+  query::QueryOptions options = {  // what one query may do
+      .parser = {.experimental_functions = true,
+                 .duration_expressions = true,
+                 .extended_ranges = true,
+                 .fill_modifiers = true}};
 };
 
 struct LogConfig {
@@ -56,6 +60,7 @@ struct Config {
   QueryConfig query;
   LogConfig log;
   bool debug_pages = false;
+  bool admin_api = false;
 };
 
 // Every key there is, bound to `config`, in the order of config/tsdbd.toml.

@@ -28,8 +28,9 @@ TEST(ConfigTest, TheReferenceFileHasExactlyTheDefaults) {
   // Every value is changed first, so that a key which the file leaves out is noticed.
   for (const ConfigKey& key : ConfigKeys(&from_file)) {
     for (const char* other : {"other", "1h1m", "3MiB", "17", "debug", "[::1]:1", "json", "none",
-                              "field_label", "refuse", "true", "36h", "66KiB"}) {
-      if (key.set(std::string(other)).ok()) {
+                              "field_label", "refuse", "true", "false", "36h", "66KiB"}) {
+      const std::string before = key.show();
+      if (key.set(std::string(other)).ok() && key.show() != before) {
         break;
       }
     }
