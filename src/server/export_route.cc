@@ -8,7 +8,6 @@
 namespace tsdbd::server {
 namespace {
 
-constexpr size_t kMaxFormBytes = size_t{1} << 20;
 constexpr std::string_view kJsonLinesType = "application/x-ndjson";
 
 StatusOr<query::ExportPrecision> PrecisionOf(const ReadRequest& read) {
@@ -47,12 +46,8 @@ Status Export(const ReadRequest& read, AnswerStream* answer) {
 }  // namespace
 
 void AddExportRoute(Services* services, http::Router* router) {
-  const auto handler = [services](const std::shared_ptr<http::Exchange>& exchange) {
-    RunRead(services, "export", kJsonLinesType, exchange, Export);
-  };
-  for (const http::Method method : {http::Method::kGet, http::Method::kPost}) {
-    router->Add(method, "/api/v1/export", handler, {.max_body_bytes = kMaxFormBytes});
-  }
+  AddReadRoute(services, router,
+               {.path = "/api/v1/export", .api = "export", .content_type = kJsonLinesType}, Export);
 }
 
 }  // namespace tsdbd::server

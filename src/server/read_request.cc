@@ -1,7 +1,6 @@
 #include "server/read_request.h"
 
 #include <algorithm>
-#include <charconv>
 #include <span>
 #include <utility>
 
@@ -10,9 +9,13 @@
 #include "query/query_error.h"
 #include "query/time_parse.h"
 #include "server/answers.h"
+#include "server/text.h"
 
 namespace tsdbd::server {
 namespace {
+
+// Queries in a form body: the parser refuses longer ones anyway.
+constexpr size_t kMaxFormBytes = size_t{1} << 20;
 
 bool MatchesAll(const std::vector<model::Matcher>& matchers, const model::LabelViews& labels) {
   return std::all_of(matchers.begin(), matchers.end(), [&](const model::Matcher& matcher) {
@@ -43,6 +46,32 @@ Status Run(ReadRequest* request, const ReadFunction& function, AnswerStream* ans
   RETURN_IF_ERROR(request->ReadParameters());
   RETURN_IF_ERROR(request->CheckAlive());
   return function(*request, answer);
+}
+
+void RunRead(Services* services, const ReadRoute& route,
+             const std::shared_ptr<http::Exchange>& exchange, const ReadFunction& function) {
+  const auto count = [services, api = route.api](const Status& status) {
+    services->metrics()
+        .query_requests(api, status.ok() ? "ok" : query::ErrorKindOf(status).name)
+        .Increment();
+  };
+  const bool submitted = services->query_pool().TrySubmit(
+      [services, count, content_type = route.content_type, exchange, function] {
+        ReadRequest request(services, exchange);
+        AnswerStream answer(exchange, content_type);
+        const Status status = Run(&request, function, &answer);
+        count(status);
+        if (status.ok()) {
+          answer.Finish();
+        } else {
+          answer.Fail(status);
+        }
+      });
+  if (!submitted) {
+    const Status status = Unavailable("overload: too many queries are waiting (query.queue)");
+    count(status);
+    exchange->Respond(PrometheusError(status));
+  }
 }
 
 }  // namespace
@@ -93,26 +122,32 @@ Status ReadRequest::ReadParameters() {
   if (!http().MergedParameters(&parameters_)) {
     return InvalidArgument("the body is not a form although its Content-Type says so");
   }
-  if (const auto timeout = parameters_.Find("timeout")) {
-    const auto nanos = query::ParseDurationParameter(*timeout);
+  if (const std::string_view text = parameters_.Get("timeout"); !text.empty()) {
+    const auto nanos = query::ParseDurationParameter(text);
     if (!nanos.ok()) {
       return query::InvalidParameter("timeout", nanos.status());
     }
-    if (*nanos <= 0) {
-      return query::InvalidParameter("timeout", InvalidArgument("{} is not positive", *timeout));
-    }
-    options_.timeout_ns = std::min(options_.timeout_ns, *nanos);
+    // Prometheus takes zero and less, too: time is over before it begins.
+    options_.timeout_ns = std::min(options_.timeout_ns, std::max<int64_t>(*nanos, 1));
   }
   return OkStatus();
 }
 
 StatusOr<model::Timestamp> ReadRequest::TimeParameter(std::string_view name,
                                                       model::Timestamp fallback) const {
-  const auto text = parameters_.Find(name);
-  if (!text || text->empty()) {
+  const std::string_view text = parameters_.Get(name);
+  if (text.empty()) {
     return fallback;
   }
-  const auto time = query::ParseTime(*text);
+  const auto time = query::ParseTime(text);
+  return time.ok() ? *time
+                   : StatusOr<model::Timestamp>(query::InvalidParameter(
+                         name, InvalidArgument("invalid time value for '{}': {}", name,
+                                               Message(time.status()))));
+}
+
+StatusOr<model::Timestamp> ReadRequest::RequiredTimeParameter(std::string_view name) const {
+  const auto time = query::ParseTime(parameters_.Get(name));
   return time.ok() ? *time
                    : StatusOr<model::Timestamp>(query::InvalidParameter(name, time.status()));
 }
@@ -128,24 +163,26 @@ StatusOr<model::TimeRange> ReadRequest::RangeParameters() const {
 }
 
 StatusOr<uint64_t> ReadRequest::LimitParameter() const {
-  const std::string_view text = parameters_.Get("limit", "0");
-  uint64_t limit = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
-  if (error != std::errc() || stop != text.data() + text.size()) {
-    return query::InvalidParameter("limit", InvalidArgument("{} is not a whole number", text));
+  const std::string_view text = parameters_.Get("limit");
+  if (text.empty()) {
+    return uint64_t{0};
   }
-  return limit;
+  const StatusOr<int64_t> limit = ParseWholeNumber(text);
+  if (!limit.ok()) {
+    return query::InvalidParameter("limit", limit.status());
+  }
+  if (*limit < 0) {
+    return query::InvalidParameter("limit", InvalidArgument("limit must be non-negative"));
+  }
+  return static_cast<uint64_t>(*limit);
 }
 
 StatusOr<std::vector<model::SelectRequest>> ReadRequest::SelectRequests(
     const model::TimeRange& range) const {
   std::vector<model::SelectRequest> requests;
   for (const std::string_view selector : parameters_.FindAll("match[]")) {
-    auto matchers = query::ParseSeriesSelector(selector);
-    if (!matchers.ok()) {
-      return query::InvalidParameter("match[]", matchers.status());
-    }
-    requests.push_back({.matchers = *std::move(matchers),
+    ASSIGN_OR_RETURN(auto matchers, query::ParseSeriesSelector(selector));
+    requests.push_back({.matchers = std::move(matchers),
                         .range = range,
                         .max_series = options_.max_series,
                         .cancel = options_.cancel});
@@ -155,37 +192,22 @@ StatusOr<std::vector<model::SelectRequest>> ReadRequest::SelectRequests(
 
 Status ReadRequest::CheckAlive() const {
   if (cancel_->cancelled()) {
-    return MakeStatus(StatusCode::kCancelled, "the client has gone away");
+    return MakeStatus(StatusCode::kCancelled, "query was canceled in expression evaluation");
   }
   if (MonotonicNanos() - start_nanos_ > options_.timeout_ns) {
-    return MakeStatus(StatusCode::kDeadlineExceeded, "the request took longer than its timeout");
+    return MakeStatus(StatusCode::kDeadlineExceeded, "query timed out in expression evaluation");
   }
   return OkStatus();
 }
 
-void RunRead(Services* services, std::string_view api, std::string_view content_type,
-             const std::shared_ptr<http::Exchange>& exchange, ReadFunction function) {
-  const auto count = [services, api](const Status& status) {
-    services->metrics()
-        .query_requests(api, status.ok() ? "ok" : query::ErrorKindOf(status).name)
-        .Increment();
+void AddReadRoute(Services* services, http::Router* router, const ReadRoute& route,
+                  const ReadFunction& function) {
+  const auto handler = [=](const std::shared_ptr<http::Exchange>& exchange) {
+    RunRead(services, route, exchange, function);
   };
-  const bool submitted = services->query_pool().TrySubmit(
-      [services, count, content_type, exchange, function = std::move(function)] {
-        ReadRequest request(services, exchange);
-        AnswerStream answer(exchange, content_type);
-        const Status status = Run(&request, function, &answer);
-        count(status);
-        if (status.ok()) {
-          answer.Finish();
-        } else {
-          answer.Fail(status);
-        }
-      });
-  if (!submitted) {
-    const Status status = Unavailable("overload: too many queries are waiting (query.queue)");
-    count(status);
-    exchange->Respond(PrometheusError(status));
+  router->Add(http::Method::kGet, route.path, handler, {.max_body_bytes = kMaxFormBytes});
+  if (route.takes_post) {
+    router->Add(http::Method::kPost, route.path, handler, {.max_body_bytes = kMaxFormBytes});
   }
 }
 

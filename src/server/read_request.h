@@ -57,13 +57,15 @@ class ReadRequest {
   Status ReadParameters();
   // The limits of the configuration with this request's `timeout` and cancellation.
   const query::QueryOptions& options() const { return options_; }
-  // `time`, `start` and the like; `fallback` if it is not there.
+  // `time`, `start` and the like; `fallback` if it is not there or empty.
   StatusOr<model::Timestamp> TimeParameter(std::string_view name, model::Timestamp fallback) const;
+  // The same where it must be there.
+  StatusOr<model::Timestamp> RequiredTimeParameter(std::string_view name) const;
   // start and end, by default all of time, cut to the times that samples can have.
   StatusOr<model::TimeRange> RangeParameters() const;
   // How many results `limit` allows; 0 and no `limit` mean all.
   StatusOr<uint64_t> LimitParameter() const;
-  // One request for each match[], over `range`.
+  // One request for each match[], over `range`. The error is the bare parse error.
   StatusOr<std::vector<model::SelectRequest>> SelectRequests(const model::TimeRange& range) const;
   // kCancelled or kDeadlineExceeded if the request is to be given up.
   Status CheckAlive() const;
@@ -79,10 +81,20 @@ class ReadRequest {
 
 using ReadFunction = std::function<Status(const ReadRequest&, AnswerStream*)>;
 
-// Runs `function` on the query pool and answers with what it writes or with the error it returns.
-// `api` is the name in metrics.
-void RunRead(Services* services, std::string_view api, std::string_view content_type,
-             const std::shared_ptr<http::Exchange>& exchange, ReadFunction function);
+struct ReadRoute {
+  std::string_view path;
+  std::string_view api;  // the name in metrics
+  std::string_view content_type;
+  bool takes_post = true;  // a form, besides GET
+};
+
+// Adds the route. Requests run `function` on the query pool and are answered with what it writes,
+// or with the error that it returns.
+void AddReadRoute(Services* services, http::Router* router, const ReadRoute& route,
+                  const ReadFunction& function);
+
+// The warning with an answer that `limit` has cut short.
+inline const std::vector<std::string> kTruncatedWarning = {"results truncated due to limit"};
 
 using SeriesVisitor = std::function<Status(const model::SeriesSet& set, size_t series,
                                            const model::LabelViews& labels)>;

@@ -11,8 +11,12 @@ namespace tsdbd::server {
 void AddInfluxWriteRoutes(Services* services, http::Router* router);
 // /ping, /query: influx_query_routes.cc.
 void AddInfluxQueryRoutes(Services* services, http::Router* router);
-// /api/v1/query, query_range, series, labels, label/{name}/values: prometheus_routes.cc.
-void AddPrometheusRoutes(Services* services, http::Router* router);
+// /api/v1/query, query_range, query_exemplars, format_query, parse_query:
+// prometheus_query_routes.cc.
+void AddPrometheusQueryRoutes(Services* services, http::Router* router);
+// /api/v1/series, labels, label/{name}/values, metadata, and the empty ones, targets, rules,
+// alerts: prometheus_metadata_routes.cc.
+void AddPrometheusMetadataRoutes(Services* services, http::Router* router);
 // /api/v1/export: export_route.cc.
 void AddExportRoute(Services* services, http::Router* router);
 // /-/healthy, /-/ready, /health, /ready: health_routes.cc.
@@ -23,7 +27,8 @@ void AddAdminRoutes(Services* services, http::Router* router);
 inline void AddAllRoutes(Services* services, http::Router* router) {
   AddInfluxWriteRoutes(services, router);
   AddInfluxQueryRoutes(services, router);
-  AddPrometheusRoutes(services, router);
+  AddPrometheusQueryRoutes(services, router);
+  AddPrometheusMetadataRoutes(services, router);
   AddExportRoute(services, router);
   AddHealthRoutes(services, router);
   AddAdminRoutes(services, router);

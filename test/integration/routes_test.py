@@ -192,7 +192,7 @@ class RoutesTest(unittest.TestCase):
         for path, parameters in {
                 "/api/v1/query": [{}, {"query": "up{"}, {"query": "up", "time": "x"},
                                   {"query": "up", "timeout": "-1s"},
-                                  {"query": "up", "lookback_delta": "0s"}],
+                                  {"query": "up", "lookback_delta": "x"}],
                 "/api/v1/query_range": [{"query": "up"},
                                         {"query": "up", "start": 2, "end": 1, "step": 1},
                                         {"query": "up", "start": 1, "end": 2, "step": 0},
