@@ -303,8 +303,11 @@ Refusal RequestParser::AcceptHead(const BodyRules& rules) {
     return {};
   }
   const std::string_view encoding = request_->Header("content-encoding");
-  if (rules.raw_content_encoding.empty() ||
-      !EqualsIgnoringCase(encoding, rules.raw_content_encoding)) {
+  if (!rules.raw_content_encoding.empty()) {
+    if (!encoding.empty() && !EqualsIgnoringCase(encoding, rules.raw_content_encoding)) {
+      return {kUnsupportedMediaType, "this path does not take bodies of this Content-Encoding"};
+    }
+  } else {
     const std::optional<ContentCoding> coding = ParseContentCoding(encoding);
     if (!coding) {
       return {kUnsupportedMediaType, "unknown Content-Encoding"};

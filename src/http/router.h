@@ -23,8 +23,9 @@ namespace tsdbd::http {
 struct RouteOptions {
   // Bound for the body, before and after inflating; 0 means the server's.
   size_t max_body_bytes = 0;
-  // A Content-Encoding that the handler decodes itself, for example "snappy". The server inflates
-  // gzip and deflate and answers 415 to all others.
+  // A Content-Encoding that the handler decodes itself, for example "snappy": bodies come as they
+  // are, and one that names another gets 415. Empty: the server inflates gzip and deflate and
+  // answers 415 to all others.
   std::string raw_content_encoding = {};
 };
 

@@ -23,6 +23,16 @@ prometheus::Counter& AddCounter(prometheus::Registry* registry, const char* name
   return prometheus::BuildCounter().Name(name).Help(help).Register(*registry).Add({});
 }
 
+std::vector<prometheus::Counter*> AddWriteOutcomes(prometheus::Registry* registry, const char* name,
+                                                   const char* help) {
+  auto& family = prometheus::BuildCounter().Name(name).Help(help).Register(*registry);
+  std::vector<prometheus::Counter*> counters;
+  for (const char* outcome : kWriteOutcomeNames) {
+    counters.push_back(&family.Add({{"outcome", outcome}}));
+  }
+  return counters;
+}
+
 }  // namespace
 
 void MetricWriter::Counter(std::string_view name, std::string_view help, double value,
@@ -71,20 +81,30 @@ Metrics::Metrics(std::shared_ptr<prometheus::Registry> registry)
                                        "Fields with text, left out of lines that were stored.")),
       write_integers_rounded(AddCounter(registry.get(), "tsdbd_write_integers_rounded_total",
                                         "Integers beyond 2^53, stored as the nearest double.")),
+      remote_write_samples(AddCounter(registry.get(), "tsdbd_remote_write_samples_total",
+                                      "Samples of remote-write requests, good and bad.")),
+      remote_write_samples_refused(AddCounter(registry.get(),
+                                              "tsdbd_remote_write_samples_refused_total",
+                                              "Samples that broke a rule and were not stored.")),
+      remote_write_exemplars_skipped(AddCounter(registry.get(),
+                                                "tsdbd_remote_write_exemplars_skipped_total",
+                                                "Exemplars, which are not stored.")),
+      remote_write_histograms_skipped(AddCounter(registry.get(),
+                                                 "tsdbd_remote_write_histograms_skipped_total",
+                                                 "Native histograms, which are not stored.")),
       registry_(std::move(registry)),
       query_requests_(prometheus::BuildCounter()
                           .Name("tsdbd_query_requests_total")
                           .Help("Read requests by API and outcome.")
                           .Register(*registry_)) {
-  auto& writes = prometheus::BuildCounter()
-                     .Name("tsdbd_write_requests_total")
-                     .Help(
-                         "Write requests by outcome: stored, partial (some lines refused), "
-                         "refused (all lines), overload, failed (disk).")
-                     .Register(*registry_);
-  for (const char* outcome : kWriteOutcomeNames) {
-    write_requests_.push_back(&writes.Add({{"outcome", outcome}}));
-  }
+  write_requests_ = AddWriteOutcomes(
+      registry_.get(), "tsdbd_write_requests_total",
+      "Write requests by outcome: stored, partial (some lines refused), refused (all lines), "
+      "overload, failed (disk).");
+  remote_write_requests_ = AddWriteOutcomes(
+      registry_.get(), "tsdbd_remote_write_requests_total",
+      "Remote-write requests by outcome: stored, partial (some samples refused), refused (all "
+      "samples), overload, failed (disk).");
 }
 
 prometheus::Counter& Metrics::query_requests(std::string_view api, std::string_view outcome) {

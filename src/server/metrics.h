@@ -63,6 +63,9 @@ class Metrics {
   prometheus::Counter& write_requests(WriteOutcome outcome) {
     return *write_requests_[static_cast<size_t>(outcome)];
   }
+  prometheus::Counter& remote_write_requests(WriteOutcome outcome) {
+    return *remote_write_requests_[static_cast<size_t>(outcome)];
+  }
   // `api` as in its path ("query_range"), `outcome` "ok" or an error type ("bad_data").
   prometheus::Counter& query_requests(std::string_view api, std::string_view outcome);
 
@@ -70,6 +73,10 @@ class Metrics {
   prometheus::Counter& write_lines_refused;
   prometheus::Counter& write_strings_dropped;
   prometheus::Counter& write_integers_rounded;
+  prometheus::Counter& remote_write_samples;
+  prometheus::Counter& remote_write_samples_refused;
+  prometheus::Counter& remote_write_exemplars_skipped;
+  prometheus::Counter& remote_write_histograms_skipped;
 
  private:
   explicit Metrics(std::shared_ptr<prometheus::Registry> registry);
@@ -77,6 +84,7 @@ class Metrics {
   const std::shared_ptr<prometheus::Registry> registry_;
   prometheus::Family<prometheus::Counter>& query_requests_;
   std::vector<prometheus::Counter*> write_requests_;
+  std::vector<prometheus::Counter*> remote_write_requests_;
   std::vector<Source> sources_;
 };
 
