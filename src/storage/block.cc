@@ -5,6 +5,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "common/check.h"
 #include "common/hash.h"
 #include "storage/block_select.h"
 
@@ -131,6 +132,7 @@ Status Block::BindSections() {
   RETURN_IF_ERROR(BindArray(SectionId::kGroups, &groups_));
   RETURN_IF_ERROR(BindArray(SectionId::kGroupLabels, &group_labels_));
   RETURN_IF_ERROR(BindArray(SectionId::kChunks, &chunks_));
+  good_chunks_ = std::vector<std::atomic<uint64_t>>((chunks_.size() + 63) / 64);
   return OkStatus();
 }
 
@@ -244,7 +246,33 @@ std::span<const ChunkRef> Block::Chunks(uint32_t group) const {
   return chunks_.subspan(groups_[group].first_chunk, groups_[group].chunk_count);
 }
 
+uint32_t Block::FindName(std::string_view name) const {
+  const NameRecord* record = BlockSelector(*this).FindName(name);
+  return record == nullptr ? kNoName : static_cast<uint32_t>(record - names_.data());
+}
+
+std::string_view Block::LabelValue(uint32_t group, uint32_t name) const {
+  const PairRecord* pair =
+      name == kNoName ? nullptr : BlockSelector(*this).LabelOf(group, names_[name]);
+  return pair == nullptr ? std::string_view() : PairValue(*pair);
+}
+
 StatusOr<ChunkView> Block::ReadChunk(uint32_t group, const ChunkRef& chunk) const {
+  const auto number = static_cast<size_t>(&chunk - chunks_.data());
+  DCHECK(number < chunks_.size());
+  std::atomic<uint64_t>& word = good_chunks_[number / 64];
+  const uint64_t bit = uint64_t{1} << (number % 64);
+  if (word.load(std::memory_order_relaxed) & bit) {
+    return ChunkView::OpenTrusted(bytes_.substr(chunk.offset, chunk.size));
+  }
+  StatusOr<ChunkView> view = CheckChunk(group, chunk);
+  if (view.ok()) {
+    word.fetch_or(bit, std::memory_order_relaxed);
+  }
+  return view;
+}
+
+StatusOr<ChunkView> Block::CheckChunk(uint32_t group, const ChunkRef& chunk) const {
   const std::string_view bytes = bytes_.substr(chunk.offset, chunk.size);
   if (Hash64(bytes) != chunk.checksum) {
     return DataLoss("{}: chunk of {} bytes at offset {} fails its checksum", path_, chunk.size,

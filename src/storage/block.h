@@ -8,7 +8,8 @@
 //
 // Checks: Open() looks at the footer only, O(sections). The index is checked, checksums and
 // structure, once at its first use (CheckIndex(); Select and Label* call it); the accessors of
-// groups may be called after that has succeeded. A chunk is checked each time it is read.
+// groups may be called after that has succeeded. A chunk is checked when it is read for the first
+// time since Open; a disk that changes it under the map later on is not noticed.
 
 #include <atomic>
 #include <cstdint>
@@ -83,8 +84,17 @@ class Block {
   // In order of time; they do not overlap.
   std::span<const ChunkRef> Chunks(uint32_t group) const;
 
-  // One of Chunks(group). kDataLoss, naming file and offset, if the bytes fail their checks.
+  // For LabelValue; kNoName if no group has such a label.
+  static constexpr uint32_t kNoName = ~uint32_t{0};
+  uint32_t FindName(std::string_view name) const;
+  // Of the group's own labels the one with that name; "" if it has none.
+  std::string_view LabelValue(uint32_t group, uint32_t name) const;
+
+  // `chunk` is an element of Chunks(group). kDataLoss, naming file and offset, if the bytes fail
+  // their checks.
   StatusOr<ChunkView> ReadChunk(uint32_t group, const ChunkRef& chunk) const;
+  // The same, checking even what has been checked before.
+  StatusOr<ChunkView> CheckChunk(uint32_t group, const ChunkRef& chunk) const;
   // For readers that go on without a chunk that failed its checks: logs and counts it, once.
   void NoteDamage(const ChunkRef& chunk, const Status& reason) const;
   uint64_t damaged_chunks() const;  // noted since Open
@@ -128,6 +138,9 @@ class Block {
   std::span<const GroupRecord> groups_;
   std::span<const uint32_t> group_labels_;
   std::span<const ChunkRef> chunks_;
+
+  // Bit i % 64 of word i / 64: chunk i has passed its checks.
+  mutable std::vector<std::atomic<uint64_t>> good_chunks_;
 
   // The outcome of CheckIndex.
   mutable std::atomic<bool> index_is_good_ = false;  // saves the lock

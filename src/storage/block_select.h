@@ -25,6 +25,11 @@ class BlockSelector {
   StatusOr<std::vector<std::string_view>> LabelValues(
       std::string_view name, std::span<const model::Matcher> matchers) const;
 
+  // Null if no group has a label of that name.
+  const NameRecord* FindName(std::string_view name) const;
+  // The group's label of that name; null if it has none.
+  const PairRecord* LabelOf(uint32_t group, const NameRecord& name) const;
+
   // Whether each group is in the postings of exactly its labels and its schema.
   Status CheckPostings() const;
 
@@ -52,10 +57,7 @@ class BlockSelector {
                           Roaring* groups) const;
   void NarrowByLabels(const model::Matcher& matcher, const NameRecord& name, Roaring* groups) const;
 
-  const NameRecord* FindName(std::string_view name) const;
   const PairRecord* FindPair(const NameRecord& name, std::string_view value) const;
-  // The group's label of that name; null if it has none.
-  const PairRecord* LabelOf(uint32_t group, const NameRecord& name) const;
   Status AddPostings(const PostingsRef& postings, Roaring* groups) const;
 
   const Block& block_;

@@ -51,7 +51,7 @@ Status Block::VerifyGroup(uint32_t group, uint64_t* rows, uint64_t* samples) con
   }
   model::Timestamp last = -1;
   for (const ChunkRef& ref : Chunks(group)) {
-    ASSIGN_OR_RETURN(const ChunkView chunk, ReadChunk(group, ref));
+    ASSIGN_OR_RETURN(const ChunkView chunk, CheckChunk(group, ref));
     if (ref.min_time <= last || ref.min_time < meta_.min_time || ref.max_time > meta_.max_time) {
       return DataLoss("{}: chunk at offset {} is not in order of time", path_, ref.offset);
     }

@@ -68,6 +68,10 @@ class ChunkView {
  public:
   // kDataLoss if the bytes are no chunk, or one of a later version.
   static StatusOr<ChunkView> Open(std::string_view bytes);
+  // Of bytes that passed Open before, or that ChunkEncoder made, and that have not changed since.
+  static ChunkView OpenTrusted(std::string_view bytes);
+  // Of no bytes: only to be assigned to.
+  ChunkView() = default;
 
   size_t row_count() const { return row_count_; }
   size_t column_count() const { return column_count_; }
@@ -76,6 +80,8 @@ class ChunkView {
   model::Timestamp min_time() const { return first_timestamp_; }
   model::Timestamp max_time() const { return TimestampAt(row_count_ - 1); }
 
+  // The distance of neighbouring timestamps, if all are equally far apart; else 0.
+  int64_t RegularInterval() const;
   // O(1).
   model::Timestamp TimestampAt(size_t row) const;
   // The first row whose timestamp is >= `timestamp`; row_count() if there is none. Expected O(1).
@@ -94,9 +100,8 @@ class ChunkView {
   void DecodeSequences(size_t first, size_t count, uint64_t* out) const;
 
  private:
-  ChunkView() = default;
-
-  Status CheckDirectory();
+  void ReadHeader();
+  Status CheckDirectory() const;
   Status CheckSections() const;
   size_t FirstColumnSection() const { return has_sequences_ ? 2 : 1; }
   size_t SectionEnd(size_t section) const;
