@@ -14,6 +14,11 @@
 namespace tsdbd::tsdb {
 namespace {
 
+// Frozen rows are changed by nobody but the flush, which is one at a time.
+const GroupRows& FrozenRows(const Group& group) NO_THREAD_SAFETY_ANALYSIS {
+  return *group.frozen;
+}
+
 // Block files written side by side: bounds file descriptors and memory when a backfill touches
 // years. More partitions take more passes over the groups.
 constexpr size_t kPartitionsPerPass = 32;
@@ -32,9 +37,8 @@ void AddPartitions(const RowPart& part, int64_t partition_ns, std::set<int64_t>*
     return;
   }
   std::vector<model::Timestamp> timestamps;
-  // A part of the head was encoded by this process: it opens.
-  static_cast<void>(ReadCluster({&part, 1}, model::TimeRange(),
-                                {.timestamps = &timestamps, .columns = {}, .sequences = nullptr}));
+  ReadCluster({&part, 1}, model::TimeRange(),
+              {.timestamps = &timestamps, .columns = {}, .sequences = nullptr});
   for (const model::Timestamp timestamp : timestamps) {
     partitions->insert(PartitionOf(timestamp, partition_ns));
   }
@@ -99,10 +103,11 @@ class FlushPass {
         continue;
       }
       std::vector<RowPart> parts;
-      AddParts(rows, 0, column_count, range, &parts);
+      const RowsSnapshot snapshot(rows, column_count);
+      AddParts(snapshot, 0, range, &parts);
       bool has_rows = false;
       RETURN_IF_ERROR(ForEachCluster(&parts, [&](std::span<const RowPart> cluster) -> Status {
-        RETURN_IF_ERROR(ReadCluster(cluster, range, pending_.sink()));
+        ReadCluster(cluster, range, pending_.sink());
         return WriteChunks(group, partition, /*only_full=*/true, &has_rows);
       }));
       RETURN_IF_ERROR(WriteChunks(group, partition, /*only_full=*/false, &has_rows));
@@ -110,10 +115,6 @@ class FlushPass {
     return OkStatus();
   }
 
-  // Frozen rows are changed by nobody but the flush, which is one at a time.
-  static const GroupRows& FrozenRows(const Group& group) NO_THREAD_SAFETY_ANALYSIS {
-    return *group.frozen;
-  }
   static bool IsOrdered(const Group& group) {
     SpinLockGuard guard(&const_cast<Group&>(group).lock);
     return group.ordered;
@@ -189,18 +190,18 @@ class FlushPass {
 std::vector<int64_t> FindPartitions(const FlushRequest& request) {
   std::set<int64_t> partitions;
   std::vector<RowPart> parts;
-  for (Group* group : request.groups) {
-    const GroupSnapshot rows = Head::Snapshot(group);
-    const int64_t first = PartitionOf(rows.frozen.min_time, request.partition_ns);
-    const int64_t last = PartitionOf(rows.frozen.max_time, request.partition_ns);
+  for (const Group* group : request.groups) {
+    const GroupRows& rows = FrozenRows(*group);
+    const int64_t first = PartitionOf(rows.min_time, request.partition_ns);
+    const int64_t last = PartitionOf(rows.max_time, request.partition_ns);
     if (last - first <= 1) {
       partitions.insert(first);
       partitions.insert(last);
       continue;
     }
     parts.clear();
-    AddParts(rows.frozen, 0, static_cast<uint32_t>(group->column_count()), model::TimeRange(),
-             &parts);
+    const RowsSnapshot snapshot(rows, group->column_count());
+    AddParts(snapshot, 0, model::TimeRange(), &parts);
     for (const RowPart& part : parts) {
       AddPartitions(part, request.partition_ns, &partitions);
     }

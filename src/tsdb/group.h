@@ -2,8 +2,8 @@
 // The head's memory of one series group: row buffers, sealed chunks, and what the WAL knows of it.
 //
 // Memory that readers may have seen is never changed: rows are only added behind the count that a
-// reader copied, a buffer that grows or is sealed is retired through the EpochGate, and sealed
-// chunks form a list that only gets new heads. So a reader's snapshot of a group is a few words,
+// reader copied, and a buffer or array of chunks that grows, or a buffer that is sealed, is retired
+// through the EpochGate. So a reader's snapshot of a group is a few words,
 // copied under the group's spin lock, whatever the group holds.
 
 #include <atomic>
@@ -19,33 +19,70 @@ namespace tsdbd::tsdb {
 
 // An encoded run of rows; the chunk's bytes (storage/chunk.h) follow the struct. Immutable.
 struct SealedChunk {
-  SealedChunk* previous = nullptr;  // sealed before this one
-  model::Timestamp min_time = 0;
-  model::Timestamp max_time = 0;
   uint32_t size_bytes = 0;
   uint32_t row_count = 0;
 
   std::string_view bytes() const { return {reinterpret_cast<const char*>(this + 1), size_bytes}; }
 };
 
+// Sealed chunks are kept in arrays, in the order in which they were sealed, with what a reader must
+// know to pass one by: a walk over them touches no chunk that it does not read, and fetches those
+// that it does side by side.
+struct ChunkEntry {
+  model::Timestamp min_time = 0;
+  model::Timestamp max_time = 0;
+  SealedChunk* chunk = nullptr;
+};
+
 // The rows of one group and one generation. The open buffer is row-major, because a row then
 // touches one or two cache lines however many columns it has: [timestamp, values..., sequence?].
 struct GroupRows {
   uint64_t* buffer = nullptr;
-  uint32_t row_count = 0;      // in the buffer
-  uint32_t capacity_rows = 0;  // of the buffer
-  bool sorted = true;          // the buffer's timestamps rise strictly
-  bool sequenced = false;      // the buffer's rows carry write sequence numbers
+  uint32_t row_count = 0;       // in the buffer
+  uint32_t capacity_rows = 0;   // of the buffer
+  bool sorted = true;           // the buffer's timestamps rise strictly
+  bool sequenced = false;       // the buffer's rows carry write sequence numbers
+  bool chunks_in_order = true;  // each chunk lies behind the one sealed before it
   uint64_t generation = 0;
-  SealedChunk* newest = nullptr;
+  ChunkEntry* chunks = nullptr;
+  uint32_t chunk_count = 0;
+  uint32_t chunk_capacity = 0;
   model::Timestamp buffer_min_time = std::numeric_limits<int64_t>::max();
   model::Timestamp buffer_max_time = std::numeric_limits<int64_t>::min();
   // Of buffer and chunks.
   model::Timestamp min_time = std::numeric_limits<int64_t>::max();
   model::Timestamp max_time = std::numeric_limits<int64_t>::min();
 
-  bool empty() const { return row_count == 0 && newest == nullptr; }
+  bool empty() const { return row_count == 0 && chunk_count == 0; }
 };
+
+// What a reader copies of GroupRows: a query over a million groups keeps a million of them.
+struct RowsSnapshot {
+  RowsSnapshot() = default;
+  RowsSnapshot(const GroupRows& rows, size_t columns)
+      : buffer(rows.buffer),
+        chunks(rows.chunks),
+        generation(rows.generation),
+        chunk_count(rows.chunk_count),
+        column_count(static_cast<uint16_t>(columns)),
+        row_count(static_cast<uint8_t>(rows.row_count)),
+        sorted(rows.sorted),
+        sequenced(rows.sequenced),
+        chunks_in_order(rows.chunks_in_order) {}
+
+  bool empty() const { return row_count == 0 && chunk_count == 0; }
+
+  const uint64_t* buffer = nullptr;
+  const ChunkEntry* chunks = nullptr;
+  uint64_t generation = 0;
+  uint32_t chunk_count = 0;
+  uint16_t column_count = 0;
+  uint8_t row_count = 0;  // in the buffer, which has kMaxBufferRows at most
+  bool sorted : 1 = true;
+  bool sequenced : 1 = false;
+  bool chunks_in_order : 1 = true;
+};
+static_assert(sizeof(RowsSnapshot) == 32);
 
 struct Group : index::IndexedGroup {
   SpinLock lock;
@@ -72,6 +109,9 @@ struct Group : index::IndexedGroup {
   size_t column_count() const { return schema->column_count(); }
 };
 
+// Where most series end before they have more.
+inline constexpr uint32_t kFirstChunkCapacity = 4;
+
 // 64-bit words of one buffered row.
 inline size_t RowWords(size_t column_count, bool sequenced) {
   return 1 + column_count + sequenced;
@@ -81,9 +121,10 @@ inline size_t RowWords(size_t column_count, bool sequenced) {
 // sealed chunk is efficient: at about 3 KiB, or 1 KiB for the narrow groups that are the most
 // numerous.
 inline constexpr uint32_t kFirstBufferRows = 4;
+inline constexpr uint32_t kMaxBufferRows = 64;
 inline uint32_t MaxBufferRows(size_t column_count) {
   if (column_count <= 2) {
-    return 64;
+    return kMaxBufferRows;
   }
   return column_count <= 16 ? 32 : 16;
 }

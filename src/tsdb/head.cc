@@ -207,12 +207,11 @@ void Head::Seal(Group* group) {
   auto* chunk =
       new (PoolOf(*group)->Allocate(sizeof(SealedChunk) + scratch.bytes.size())) SealedChunk();
   std::memcpy(reinterpret_cast<char*>(chunk + 1), scratch.bytes.data(), scratch.bytes.size());
-  chunk->previous = rows.newest;
-  chunk->min_time = scratch.timestamps.front();
-  chunk->max_time = scratch.timestamps.back();
   chunk->size_bytes = static_cast<uint32_t>(scratch.bytes.size());
   chunk->row_count = static_cast<uint32_t>(scratch.timestamps.size());
-  rows.newest = chunk;
+  AddChunk(group, {.min_time = scratch.timestamps.front(),
+                   .max_time = scratch.timestamps.back(),
+                   .chunk = chunk});
   if (gate_.HasReaders()) {
     // A reader may be looking at the rows: leave them to it.
     RetireBuffer(group, rows.buffer, rows.capacity_rows, rows.sequenced);
@@ -225,9 +224,44 @@ void Head::Seal(Group* group) {
   rows.buffer_max_time = std::numeric_limits<int64_t>::min();
 }
 
-GroupSnapshot Head::Snapshot(Group* group) {
+void Head::AddChunk(Group* group, const ChunkEntry& entry) {
+  GroupRows& rows = group->active;
+  if (rows.chunk_count == rows.chunk_capacity) {
+    const uint32_t capacity =
+        rows.chunk_capacity == 0 ? kFirstChunkCapacity : rows.chunk_capacity * 2;
+    auto* chunks =
+        static_cast<ChunkEntry*>(PoolOf(*group)->Allocate(capacity * sizeof(ChunkEntry)));
+    if (rows.chunks != nullptr) {
+      std::copy_n(rows.chunks, rows.chunk_count, chunks);
+      gate_.Retire(FreePooled, PoolOf(*group), rows.chunks,
+                   rows.chunk_capacity * sizeof(ChunkEntry));
+    }
+    rows.chunks = chunks;
+    rows.chunk_capacity = capacity;
+  }
+  rows.chunks_in_order =
+      rows.chunks_in_order &&
+      (rows.chunk_count == 0 || rows.chunks[rows.chunk_count - 1].max_time < entry.min_time);
+  rows.chunks[rows.chunk_count++] = entry;
+}
+
+GroupSnapshot Head::Snapshot(Group* group, const model::TimeRange& range) {
+  const auto copy = [&](const GroupRows& rows) {
+    return rows.empty() || !range.Overlaps({rows.min_time, rows.max_time})
+               ? RowsSnapshot()
+               : RowsSnapshot(rows, group->column_count());
+  };
   SpinLockGuard guard(&group->lock);
-  return {group->frozen == nullptr ? GroupRows() : *group->frozen, group->active, group->ordered};
+  return {.frozen = group->frozen == nullptr ? RowsSnapshot() : copy(*group->frozen),
+          .active = copy(group->active),
+          .ordered = group->ordered};
+}
+
+void Head::PrefetchSnapshot(const Group* group) {
+  constexpr size_t kCacheLine = 64;
+  for (size_t offset = 0; offset < sizeof(Group); offset += kCacheLine) {
+    __builtin_prefetch(reinterpret_cast<const char*>(group) + offset);
+  }
 }
 
 bool Head::Freeze(Group* group, uint64_t generation) {
@@ -261,8 +295,9 @@ void Head::DropFrozen(Group* group) {
   if (dropped.buffer != nullptr) {
     RetireBuffer(group, dropped.buffer, dropped.capacity_rows, dropped.sequenced);
   }
-  if (dropped.newest != nullptr) {
-    gate_.Retire(FreeChunks, PoolOf(*group), dropped.newest, 0);
+  if (dropped.chunks != nullptr) {
+    gate_.Retire(FreeChunks, PoolOf(*group), dropped.chunks,
+                 uint64_t{dropped.chunk_capacity} << 32 | dropped.chunk_count);
   }
 }
 
@@ -291,12 +326,13 @@ void Head::FreePooled(void* pool, void* pointer, size_t size) {
   static_cast<SlabPool*>(pool)->Free(pointer, size);
 }
 
-void Head::FreeChunks(void* pool, void* newest, size_t) {
-  for (auto* chunk = static_cast<SealedChunk*>(newest); chunk != nullptr;) {
-    SealedChunk* previous = chunk->previous;
-    static_cast<SlabPool*>(pool)->Free(chunk, sizeof(SealedChunk) + chunk->size_bytes);
-    chunk = previous;
+// `counts`: the array's capacity in the upper half, how many there are in the lower.
+void Head::FreeChunks(void* pool, void* chunks, size_t counts) {
+  auto* entries = static_cast<ChunkEntry*>(chunks);
+  for (uint32_t i = 0; i < static_cast<uint32_t>(counts); ++i) {
+    FreePooled(pool, entries[i].chunk, sizeof(SealedChunk) + entries[i].chunk->size_bytes);
   }
+  FreePooled(pool, chunks, (counts >> 32) * sizeof(ChunkEntry));
 }
 
 uint64_t Head::MemoryBytes() const {

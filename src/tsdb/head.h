@@ -26,8 +26,8 @@ namespace tsdbd::tsdb {
 
 // What a reader copies of a group; valid while the reader has a pin.
 struct GroupSnapshot {
-  GroupRows frozen;
-  GroupRows active;
+  RowsSnapshot frozen;  // empty if none of them can be in the range
+  RowsSnapshot active;
   bool ordered = false;  // shares a series with another group
 };
 
@@ -48,7 +48,9 @@ class Head {
   void Append(Group* group, uint64_t generation, model::Timestamp timestamp, const double* values,
               uint64_t sequence);
 
-  static GroupSnapshot Snapshot(Group* group);
+  static GroupSnapshot Snapshot(Group* group, const model::TimeRange& range);
+  // Fetches what Snapshot looks at, some groups ahead.
+  static void PrefetchSnapshot(const Group* group);
 
   // Sets the group's rows of generations up to `generation` aside, as its frozen rows, of which
   // there must be none. False if it has no such rows.
@@ -77,9 +79,10 @@ class Head {
   void SetAside(Group* group) REQUIRES(group->lock);
   void MakeRoom(Group* group) REQUIRES(group->lock);
   void Seal(Group* group) REQUIRES(group->lock);
+  void AddChunk(Group* group, const ChunkEntry& entry) REQUIRES(group->lock);
   void RetireBuffer(Group* group, uint64_t* buffer, uint32_t capacity_rows, bool sequenced);
   static void FreePooled(void* pool, void* pointer, size_t size);
-  static void FreeChunks(void* pool, void* newest, size_t size);
+  static void FreeChunks(void* pool, void* chunks, size_t counts);
 
   mutable EpochGate gate_;
   std::array<SlabPool, kPools> pools_;

@@ -1,6 +1,5 @@
 #include "tsdb/rows.h"
 
-#include <algorithm>
 #include <bit>
 #include <tuple>
 
@@ -9,11 +8,14 @@
 namespace tsdbd::tsdb {
 namespace {
 
+// Chunks ahead of the one that is opened: enough for the misses of their beginnings to overlap.
+constexpr size_t kPrefetchDistance = 8;
+
 // Appends rows of an open buffer, as they were written.
 void AppendBuffer(const RowPart& part, const model::TimeRange& range, const RowSink& sink) {
-  const GroupRows& rows = *part.buffer;
-  const size_t words = RowWords(part.column_count, rows.sequenced);
-  for (uint32_t i = 0; i < rows.row_count; ++i) {
+  const RowsSnapshot& rows = *part.buffer;
+  const size_t words = RowWords(rows.column_count, rows.sequenced);
+  for (size_t i = 0; i < rows.row_count; ++i) {
     const uint64_t* row = rows.buffer + i * words;
     const auto timestamp = static_cast<model::Timestamp>(row[0]);
     if (!range.Contains(timestamp)) {
@@ -29,120 +31,165 @@ void AppendBuffer(const RowPart& part, const model::TimeRange& range, const RowS
   }
 }
 
-StatusOr<storage::ChunkView> OpenChunk(const RowPart& part) {
-  if (part.sealed != nullptr) {
-    return storage::ChunkView::Open(part.sealed->bytes());
-  }
-  StatusOr<storage::ChunkView> chunk = part.block->ReadChunk(part.block_group, *part.block_chunk);
-  if (!chunk.ok()) {
-    part.block->NoteDamage(*part.block_chunk, chunk.status());
-  }
-  return chunk;
+// Rows first .. end - 1.
+struct RowRange {
+  size_t first = 0;
+  size_t end = 0;
+  size_t count() const { return end - first; }
+};
+
+RowRange RowsIn(const RowPart& part, const model::TimeRange& range) {
+  const RowRange rows = {.first = range.min <= part.min_time ? 0 : part.chunk.LowerBound(range.min),
+                         .end = range.max >= part.max_time ? part.chunk.row_count()
+                                                           : part.chunk.LowerBound(range.max + 1)};
+  return rows.first < rows.end ? rows : RowRange();
 }
 
-Status AppendChunk(const RowPart& part, const model::TimeRange& range, const RowSink& sink) {
-  ASSIGN_OR_RETURN(const storage::ChunkView chunk, OpenChunk(part));
-  const size_t first = range.min <= chunk.min_time() ? 0 : chunk.LowerBound(range.min);
-  const size_t end =
-      range.max >= part.max_time ? chunk.row_count() : chunk.LowerBound(range.max + 1);
-  if (first >= end) {
-    return OkStatus();
-  }
-  const size_t count = end - first;
+void AppendChunk(const RowPart& part, const model::TimeRange& range, const RowSink& sink) {
+  const storage::ChunkView& chunk = part.chunk;
+  const RowRange rows = RowsIn(part, range);
   const size_t before = sink.timestamps->size();
-  sink.timestamps->resize(before + count);
-  chunk.DecodeTimestamps(first, count, sink.timestamps->data() + before);
+  sink.timestamps->resize(before + rows.count());
+  chunk.DecodeTimestamps(rows.first, rows.count(), sink.timestamps->data() + before);
   for (size_t column = 0; column < sink.columns.size(); ++column) {
     std::vector<double>& values = sink.columns[column];
-    values.resize(before + count);
-    chunk.DecodeColumn(part.first_column + column, first, count, values.data() + before);
+    values.resize(before + rows.count());
+    chunk.DecodeColumn(part.first_column + column, rows.first, rows.count(),
+                       values.data() + before);
   }
   if (sink.sequences != nullptr) {
-    sink.sequences->resize(before + count, 0);
+    sink.sequences->resize(before + rows.count(), 0);
     if (chunk.has_sequences()) {
-      chunk.DecodeSequences(first, count, sink.sequences->data() + before);
+      chunk.DecodeSequences(rows.first, rows.count(), sink.sequences->data() + before);
     }
   }
-  return OkStatus();
 }
 
-Status AppendPart(const RowPart& part, const model::TimeRange& range, const RowSink& sink) {
+void AppendPart(const RowPart& part, const model::TimeRange& range, const RowSink& sink) {
   if (part.buffer != nullptr) {
     AppendBuffer(part, range, sink);
-    return OkStatus();
+  } else {
+    AppendChunk(part, range, sink);
   }
-  // What is around a damaged chunk is served without it.
-  const Status status = AppendChunk(part, range, sink);
-  return status.code() == StatusCode::kDataLoss ? OkStatus() : status;
+}
+
+// Where ReadColumn writes: into vectors that have room for all rows.
+struct ColumnWriter {
+  model::SampleColumns* samples;
+  size_t size = 0;
+
+  void AddChunk(const RowPart& part, const model::TimeRange& range) {
+    const RowRange rows = RowsIn(part, range);
+    part.chunk.DecodeTimestamps(rows.first, rows.count(), samples->timestamps.data() + size);
+    part.chunk.DecodeColumn(part.first_column, rows.first, rows.count(),
+                            samples->values.data() + size);
+    size += rows.count();
+  }
+  void AddBuffer(const RowPart& part, const model::TimeRange& range) {
+    for (size_t i = 0; i < part.buffer->row_count; ++i) {
+      const uint64_t* row = BufferRow(*part.buffer, i);
+      const auto timestamp = static_cast<model::Timestamp>(row[0]);
+      samples->timestamps[size] = timestamp;
+      samples->values[size] = std::bit_cast<double>(row[1 + part.first_column]);
+      size += range.Contains(timestamp);
+    }
+  }
+  void AddMerged(std::span<const RowPart> cluster, const model::TimeRange& range) {
+    std::vector<model::Timestamp> timestamps;
+    std::vector<double> values;
+    ReadCluster(cluster, range, {.timestamps = &timestamps, .columns = {&values, 1}});
+    std::ranges::copy(timestamps, samples->timestamps.begin() + static_cast<ptrdiff_t>(size));
+    std::ranges::copy(values, samples->values.begin() + static_cast<ptrdiff_t>(size));
+    size += timestamps.size();
+  }
+};
+
+model::TimeRange BufferTimes(const RowsSnapshot& rows) {
+  model::TimeRange times = {BufferTime(rows, 0), BufferTime(rows, rows.row_count - 1)};
+  if (!rows.sorted) {
+    for (size_t i = 0; i < rows.row_count; ++i) {
+      times.min = std::min(times.min, BufferTime(rows, i));
+      times.max = std::max(times.max, BufferTime(rows, i));
+    }
+  }
+  return times;
+}
+
+// The chunks among which all are that overlap the range.
+std::span<const ChunkEntry> ChunksNear(const RowsSnapshot& rows, const model::TimeRange& range) {
+  const std::span<const ChunkEntry> all(rows.chunks, rows.chunk_count);
+  if (!rows.chunks_in_order) {
+    return all;
+  }
+  const auto first = std::ranges::lower_bound(all, range.min, {}, &ChunkEntry::max_time);
+  const auto end = std::ranges::upper_bound(first, all.end(), range.max, {}, &ChunkEntry::min_time);
+  return {first, end};
 }
 
 }  // namespace
 
-void AddParts(const GroupRows& rows, uint32_t first_column, uint32_t column_count,
-              const model::TimeRange& range, std::vector<RowPart>* parts) {
-  const size_t before = parts->size();
-  const auto add = [&](model::Timestamp min_time, model::Timestamp max_time) -> RowPart* {
-    if (!range.Overlaps({min_time, max_time})) {
-      return nullptr;
+void AddParts(const RowsSnapshot& rows, uint32_t first_column, const model::TimeRange& range,
+              std::vector<RowPart>* parts) {
+  const std::span<const ChunkEntry> chunks = ChunksNear(rows, range);
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    if (i + kPrefetchDistance < chunks.size()) {
+      __builtin_prefetch(chunks[i + kPrefetchDistance].chunk);
     }
-    return &parts->emplace_back(RowPart{.min_time = min_time,
-                                        .max_time = max_time,
-                                        .generation = rows.generation,
-                                        .first_column = first_column,
-                                        .column_count = column_count});
-  };
-  if (rows.row_count > 0) {
-    if (RowPart* part = add(rows.buffer_min_time, rows.buffer_max_time)) {
-      part->buffer = &rows;
+    const ChunkEntry& entry = chunks[i];
+    if (range.Overlaps({entry.min_time, entry.max_time})) {
+      parts->push_back({.min_time = entry.min_time,
+                        .max_time = entry.max_time,
+                        .generation = rows.generation,
+                        .first_column = first_column,
+                        .chunk = storage::ChunkView::OpenTrusted(entry.chunk->bytes())});
     }
   }
-  for (const SealedChunk* chunk = rows.newest; chunk != nullptr; chunk = chunk->previous) {
-    if (RowPart* part = add(chunk->min_time, chunk->max_time)) {
-      part->sealed = chunk;
-    }
+  if (rows.row_count == 0) {
+    return;
   }
-  std::reverse(parts->begin() + before, parts->end());
+  const model::TimeRange times = BufferTimes(rows);
+  if (range.Overlaps(times)) {
+    parts->push_back({.min_time = times.min,
+                      .max_time = times.max,
+                      .generation = rows.generation,
+                      .first_column = first_column,
+                      .buffer = &rows});
+  }
 }
 
 void AddParts(const storage::Block& block, uint32_t group, uint32_t first_column,
               const model::TimeRange& range, std::vector<RowPart>* parts) {
   const std::span<const storage::ChunkRef> chunks = block.Chunks(group);
-  const auto first = std::ranges::lower_bound(chunks, range.min, {}, &storage::ChunkRef::max_time);
-  for (auto chunk = first; chunk != chunks.end() && chunk->min_time <= range.max; ++chunk) {
-    parts->push_back({.min_time = chunk->min_time,
-                      .max_time = chunk->max_time,
+  auto ref = std::ranges::lower_bound(chunks, range.min, {}, &storage::ChunkRef::max_time);
+  for (; ref != chunks.end() && ref->min_time <= range.max; ++ref) {
+    const StatusOr<storage::ChunkView> chunk = block.ReadChunk(group, *ref);
+    if (!chunk.ok()) {
+      // What is around a damaged chunk is served without it.
+      block.NoteDamage(*ref, chunk.status());
+      continue;
+    }
+    parts->push_back({.min_time = ref->min_time,
+                      .max_time = ref->max_time,
                       .generation = block.meta().generation_max,
                       .first_column = first_column,
-                      .block = &block,
-                      .block_group = group,
-                      .block_chunk = &*chunk});
+                      .chunk = *chunk});
   }
 }
 
-Status ForEachCluster(std::vector<RowPart>* parts,
-                      const std::function<Status(std::span<const RowPart>)>& visit) {
+void SortParts(std::vector<RowPart>* parts) {
   for (uint32_t i = 0; i < parts->size(); ++i) {
     (*parts)[i].order = i;
   }
   if (!std::ranges::is_sorted(*parts, {}, &RowPart::min_time)) {
     std::ranges::sort(*parts, {}, &RowPart::min_time);
   }
-  for (size_t begin = 0; begin < parts->size();) {
-    model::Timestamp max_time = (*parts)[begin].max_time;
-    size_t end = begin + 1;
-    while (end < parts->size() && (*parts)[end].min_time <= max_time) {
-      max_time = std::max(max_time, (*parts)[end++].max_time);
-    }
-    RETURN_IF_ERROR(visit(std::span(*parts).subspan(begin, end - begin)));
-    begin = end;
-  }
-  return OkStatus();
 }
 
-Status ReadCluster(std::span<const RowPart> cluster, const model::TimeRange& range,
-                   const RowSink& sink) {
+void ReadCluster(std::span<const RowPart> cluster, const model::TimeRange& range,
+                 const RowSink& sink) {
   if (cluster.size() == 1 && cluster[0].sorted()) {
-    return AppendPart(cluster[0], range, sink);
+    AppendPart(cluster[0], range, sink);
+    return;
   }
   std::vector<model::Timestamp> timestamps;
   std::vector<uint64_t> sequences;
@@ -150,7 +197,7 @@ Status ReadCluster(std::span<const RowPart> cluster, const model::TimeRange& ran
   std::vector<std::vector<double>> columns(sink.columns.size());
   const RowSink all{.timestamps = &timestamps, .columns = columns, .sequences = &sequences};
   for (const RowPart& part : cluster) {
-    RETURN_IF_ERROR(AppendPart(part, range, all));
+    AppendPart(part, range, all);
     part_of.resize(timestamps.size(), &part);
   }
   std::vector<uint32_t> order;
@@ -169,7 +216,33 @@ Status ReadCluster(std::span<const RowPart> cluster, const model::TimeRange& ran
       sink.sequences->push_back(sequences[i]);
     }
   }
-  return OkStatus();
+}
+
+void ReadColumn(std::vector<RowPart>* parts, const model::TimeRange& range,
+                model::SampleColumns* samples) {
+  size_t row_count = 0;
+  for (const RowPart& part : *parts) {
+    row_count += part.row_count();
+  }
+  // Vectors that are used again are not cleared, since growing them fills them with zeroes.
+  samples->timestamps.resize(row_count);
+  samples->values.resize(row_count);
+  ColumnWriter writer{.samples = samples};
+  SortParts(parts);
+  for (size_t begin = 0; begin < parts->size();) {
+    const size_t end = ClusterEnd(*parts, begin);
+    const RowPart& first = (*parts)[begin];
+    if (end - begin > 1 || !first.sorted()) {
+      writer.AddMerged(std::span<const RowPart>(*parts).subspan(begin, end - begin), range);
+    } else if (first.buffer != nullptr) {
+      writer.AddBuffer(first, range);
+    } else {
+      writer.AddChunk(first, range);
+    }
+    begin = end;
+  }
+  samples->timestamps.resize(writer.size);
+  samples->values.resize(writer.size);
 }
 
 }  // namespace tsdbd::tsdb

@@ -6,8 +6,8 @@
 // overlap (late rows, rows sent again) form a cluster, which is decoded, sorted and freed of
 // superseded rows as a whole.
 
+#include <algorithm>
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -26,15 +26,12 @@ struct RowPart {
   uint64_t generation = 0;    // of equal timestamps the newer generation's row is served, then
                               // the higher sequence number's, then that of the part added later
   uint32_t first_column = 0;  // where the wanted columns begin in this part
-  uint32_t column_count = 0;  // of the group
-  uint32_t order = 0;         // in which the parts were added; set by ForEachCluster
-  const GroupRows* buffer = nullptr;      // an open buffer, or
-  const SealedChunk* sealed = nullptr;    // a chunk of the head, or
-  const storage::Block* block = nullptr;  // a chunk of a block
-  uint32_t block_group = 0;
-  const storage::ChunkRef* block_chunk = nullptr;
+  uint32_t order = 0;         // in which the parts were added; set by SortParts
+  const RowsSnapshot* buffer = nullptr;  // an open buffer; or, if null,
+  storage::ChunkView chunk;              // a chunk of the head or of a block
 
   bool sorted() const { return buffer == nullptr || buffer->sorted; }
+  size_t row_count() const { return buffer != nullptr ? buffer->row_count : chunk.row_count(); }
 };
 
 // Where rows go: appended to timestamps, to each of the columns, and to sequences if not null (0
@@ -45,20 +42,53 @@ struct RowSink {
   std::vector<uint64_t>* sequences = nullptr;
 };
 
-// The parts of a group's rows in the head that overlap `range`, in the order they were written.
-void AddParts(const GroupRows& rows, uint32_t first_column, uint32_t column_count,
-              const model::TimeRange& range, std::vector<RowPart>* parts);
-// The same for a group of a block.
+// Row `row` of an open buffer: its timestamp, its values, and its sequence number if it has one.
+inline const uint64_t* BufferRow(const RowsSnapshot& rows, size_t row) {
+  return rows.buffer + row * RowWords(rows.column_count, rows.sequenced);
+}
+inline model::Timestamp BufferTime(const RowsSnapshot& rows, size_t row) {
+  return static_cast<model::Timestamp>(*BufferRow(rows, row));
+}
+
+// Appends the parts of a group's rows in the head that overlap `range`, in the order they were
+// written. They point to `rows`.
+void AddParts(const RowsSnapshot& rows, uint32_t first_column, const model::TimeRange& range,
+              std::vector<RowPart>* parts);
+// The same for a group of a block. Chunks that fail their checks are noted and left out.
 void AddParts(const storage::Block& block, uint32_t group, uint32_t first_column,
               const model::TimeRange& range, std::vector<RowPart>* parts);
 
-// Calls `visit` with each cluster of parts, in order of time. Sorts *parts, which are given in the
-// order in which they were written.
-Status ForEachCluster(std::vector<RowPart>* parts,
-                      const std::function<Status(std::span<const RowPart>)>& visit);
+// Sorts by min_time. The parts are given in the order in which they were written.
+void SortParts(std::vector<RowPart>* parts);
+// The end of the cluster that begins at `begin`: of the parts that overlap each other. The parts
+// are sorted.
+inline size_t ClusterEnd(std::span<const RowPart> parts, size_t begin) {
+  model::Timestamp max_time = parts[begin].max_time;
+  size_t end = begin + 1;
+  while (end < parts.size() && parts[end].min_time <= max_time) {
+    max_time = std::max(max_time, parts[end++].max_time);
+  }
+  return end;
+}
+
+// Calls `visit` with each cluster of parts, in order of time. Sorts *parts.
+template <typename Visitor>
+Status ForEachCluster(std::vector<RowPart>* parts, const Visitor& visit) {
+  SortParts(parts);
+  for (size_t begin = 0; begin < parts->size();) {
+    const size_t end = ClusterEnd(*parts, begin);
+    RETURN_IF_ERROR(visit(std::span<const RowPart>(*parts).subspan(begin, end - begin)));
+    begin = end;
+  }
+  return OkStatus();
+}
 
 // Appends the rows of one cluster that are in `range`, in order of time, each timestamp once.
-Status ReadCluster(std::span<const RowPart> cluster, const model::TimeRange& range,
-                   const RowSink& sink);
+void ReadCluster(std::span<const RowPart> cluster, const model::TimeRange& range,
+                 const RowSink& sink);
+
+// Replaces *samples by the first column of all parts' rows that are in `range`. Sorts *parts.
+void ReadColumn(std::vector<RowPart>* parts, const model::TimeRange& range,
+                model::SampleColumns* samples);
 
 }  // namespace tsdbd::tsdb

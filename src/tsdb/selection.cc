@@ -2,19 +2,26 @@
 
 #include <algorithm>
 
+#include "common/check.h"
 #include "tsdb/rows.h"
+#include "tsdb/step_reader.h"
 
 namespace tsdbd::tsdb {
 namespace {
 
 // Between looks at the cancel flag while sources are added.
 constexpr size_t kGroupsPerCancelCheck = 1024;
+// Groups or series whose memory is fetched ahead: enough for the misses to overlap.
+constexpr size_t kPrefetchDistance = 16;
 
-bool HasRowsIn(const GroupRows& rows, const model::TimeRange& range) {
-  return !rows.empty() && range.Overlaps({rows.min_time, rows.max_time});
+// Where a series is looked for whose hash another one has.
+uint64_t Rehash(uint64_t hash) {
+  return hash * 0x9E3779B97F4A7C15 + 1;
 }
 
 }  // namespace
+
+// ---- Selecting
 
 Status Selection::CheckLimits(const model::SelectRequest& request) const {
   if (request.cancel != nullptr && request.cancel->cancelled()) {
@@ -30,25 +37,45 @@ Status Selection::CheckLimits(const model::SelectRequest& request) const {
 Status Selection::AddHead(const Head& head, const model::SelectRequest& request) {
   ASSIGN_OR_RETURN(const index::SelectedGroups selected,
                    head.index()->Select(request.matchers, /*max_series=*/0));
+  head_sources_.reserve(selected.groups.size());
+  columns_.reserve(selected.series_count);
+  series_.reserve(selected.series_count);
   for (size_t i = 0; i < selected.groups.size(); ++i) {
     if (i % kGroupsPerCancelCheck == 0) {
       RETURN_IF_ERROR(CheckLimits(request));
     }
+    if (i + kPrefetchDistance < selected.groups.size()) {
+      Head::PrefetchSnapshot(
+          static_cast<const Group*>(selected.groups[i + kPrefetchDistance].group));
+    }
     const index::SelectedGroups::Entry& entry = selected.groups[i];
     auto* group = static_cast<Group*>(entry.group);
-    const GroupSnapshot rows = Head::Snapshot(group);
-    if (!HasRowsIn(rows.frozen, request.range) && !HasRowsIn(rows.active, request.range)) {
-      continue;
-    }
-    if (rows.ordered) {
-      IndexSeries();
-    }
-    sources_.push_back({.group = group, .rows = rows, .block = nullptr, .block_group = 0});
-    for (const uint32_t column : selected.columns[entry.columns].columns) {
-      AddColumn(column, group->SeriesHash(column));
-    }
+    AddGroup(*group, Head::Snapshot(group, request.range), selected.columns[entry.columns].columns);
   }
   return CheckLimits(request);
+}
+
+void Selection::AddGroup(const Group& group, const GroupSnapshot& snapshot,
+                         std::span<const uint32_t> columns) {
+  if (snapshot.frozen.empty() && snapshot.active.empty()) {
+    return;
+  }
+  if (snapshot.ordered) {
+    IndexSeries();
+  }
+  const bool has_both = !snapshot.frozen.empty() && !snapshot.active.empty();
+  const auto source = static_cast<uint32_t>(head_sources_.size());
+  CHECK(source < Column::kInBlock - 1);
+  head_sources_.push_back({&group, snapshot.frozen.empty() ? snapshot.active : snapshot.frozen});
+  if (has_both) {
+    head_sources_.push_back({&group, snapshot.active});
+  }
+  for (const uint32_t column : columns) {
+    const uint32_t series = AddColumn({.source = source, .column = column});
+    if (has_both) {
+      AppendColumn(series, {.source = source + 1, .column = column});
+    }
+  }
 }
 
 Status Selection::AddBlocks(storage::BlockManager* blocks, const model::SelectRequest& request) {
@@ -78,13 +105,11 @@ Status Selection::AddBlock(const storage::Block& block, const model::SelectReque
     if (block.IsOrdered(entry.group)) {
       IndexSeries();
     }
-    const uint64_t labels_hash = block.LabelsHash(entry.group);
-    sources_.push_back({.group = nullptr, .rows = {}, .block = &block, .block_group = entry.group});
+    const auto source = static_cast<uint32_t>(block_sources_.size());
+    CHECK(source < Column::kInBlock);
+    block_sources_.push_back({&block, entry.group});
     for (const uint32_t column : selected.column_sets[entry.column_set]) {
-      const std::string_view value = block.ColumnValue(entry.group, column);
-      const uint64_t column_hash =
-          value.empty() ? 0 : model::HashLabel(block.ColumnLabel(entry.group), value);
-      AddColumn(column, labels_hash + column_hash);
+      AddColumn({.source = source | Column::kInBlock, .column = column});
     }
   }
   return OkStatus();
@@ -97,32 +122,65 @@ void Selection::IndexSeries() {
   is_indexed_ = true;
   series_of_hash_.reserve(series_.size());
   for (uint32_t series = 0; series < series_.size(); ++series) {
-    series_of_hash_[series_[series].hash].push_back(series);
+    uint64_t hash = HashOf(columns_[series_[series].first_column]);
+    while (!series_of_hash_.try_emplace(hash, series).second) {
+      hash = Rehash(hash);
+    }
   }
 }
 
-void Selection::AddColumn(uint32_t column, uint64_t series_hash) {
-  const auto column_index = static_cast<uint32_t>(columns_.size());
-  columns_.push_back({static_cast<uint32_t>(sources_.size() - 1), column, kNone});
-  if (is_indexed_) {
-    std::vector<uint32_t>& candidates = series_of_hash_[series_hash];
-    model::LabelViews labels;
-    model::LabelViews candidate_labels;
-    if (!candidates.empty()) {
-      GetLabelsOf(columns_.back(), &labels);
-    }
-    for (const uint32_t candidate : candidates) {
-      Series& series = series_[candidate];
-      GetLabelsOf(columns_[series.first_column], &candidate_labels);
-      if (labels == candidate_labels) {
-        columns_[series.last_column].next = column_index;
-        series.last_column = column_index;
-        return;
-      }
-    }
-    candidates.push_back(static_cast<uint32_t>(series_.size()));
+uint32_t Selection::AddColumn(const Column& column) {
+  const uint32_t series = is_indexed_ ? FindSeries(column) : kNone;
+  if (series == kNone) {
+    return AddSeries(column);
   }
-  series_.push_back({series_hash, column_index, column_index});
+  AppendColumn(series, column);
+  return series;
+}
+
+uint32_t Selection::FindSeries(const Column& column) {
+  model::LabelViews labels;
+  model::LabelViews candidate_labels;
+  const auto next_series = static_cast<uint32_t>(series_.size());
+  for (uint64_t hash = HashOf(column);; hash = Rehash(hash)) {
+    const auto [entry, is_new] = series_of_hash_.try_emplace(hash, next_series);
+    if (is_new) {
+      return kNone;
+    }
+    if (labels.empty()) {
+      GetLabelsOf(column, &labels);
+    }
+    GetLabelsOf(columns_[series_[entry->second].first_column], &candidate_labels);
+    if (labels == candidate_labels) {
+      return entry->second;
+    }
+  }
+}
+
+uint32_t Selection::AddSeries(const Column& column) {
+  const auto column_index = static_cast<uint32_t>(columns_.size());
+  columns_.push_back(column);
+  series_.push_back({.first_column = column_index, .last_column = column_index});
+  return static_cast<uint32_t>(series_.size() - 1);
+}
+
+void Selection::AppendColumn(uint32_t series, const Column& column) {
+  const auto column_index = static_cast<uint32_t>(columns_.size());
+  columns_.push_back(column);
+  columns_[series_[series].last_column].next = column_index;
+  series_[series].last_column = column_index;
+}
+
+// ---- Labels
+
+uint64_t Selection::HashOf(const Column& column) const {
+  if (!column.is_in_block()) {
+    return HeadOf(column).group->SeriesHash(column.column);
+  }
+  const auto& [block, group] = BlockOf(column);
+  const std::string_view value = block->ColumnValue(group, column.column);
+  return block->LabelsHash(group) +
+         (value.empty() ? 0 : model::HashLabel(block->ColumnLabel(group), value));
 }
 
 void Selection::GetLabels(size_t series, model::LabelViews* labels) const {
@@ -130,47 +188,166 @@ void Selection::GetLabels(size_t series, model::LabelViews* labels) const {
 }
 
 void Selection::GetLabelsOf(const Column& column, model::LabelViews* labels) const {
-  const Source& source = sources_[column.source];
   model::LabelView column_label;
-  if (source.group != nullptr) {
+  if (!column.is_in_block()) {
+    const Group& group = *HeadOf(column).group;
     labels->clear();
-    for (const index::LabelPair* pair : source.group->label_span()) {
+    for (const index::LabelPair* pair : group.label_span()) {
       labels->push_back({pair->name->name, pair->value()});
     }
-    const index::Schema& schema = *source.group->schema;
-    column_label = {schema.column_label, schema.column_values[column.column]};
+    column_label = {group.schema->column_label, group.schema->column_values[column.column]};
   } else {
-    source.block->GetLabels(source.block_group, labels);
-    column_label = {source.block->ColumnLabel(source.block_group),
-                    source.block->ColumnValue(source.block_group, column.column)};
+    const auto& [block, group] = BlockOf(column);
+    block->GetLabels(group, labels);
+    column_label = {block->ColumnLabel(group), block->ColumnValue(group, column.column)};
   }
   if (!column_label.value.empty()) {
     labels->insert(std::ranges::lower_bound(*labels, column_label), column_label);
   }
 }
 
-void Selection::AddPartsOf(const Column& column, const model::TimeRange& range,
-                           std::vector<RowPart>* parts) const {
-  const Source& source = sources_[column.source];
-  if (source.group == nullptr) {
-    AddParts(*source.block, source.block_group, column.column, range, parts);
-    return;
+// Finds the label of one name in group after group. Groups that follow each other mostly have the
+// same names, so it is where it was in the group before, and interned names are compared as
+// pointers.
+class Selection::LabelFinder {
+ public:
+  explicit LabelFinder(std::string_view name) : name_(name) {}
+
+  size_t position() const { return position_; }
+
+  std::string_view Find(const Group& group, uint32_t column) {
+    if (group.schema != schema_) {
+      schema_ = group.schema;
+      is_column_label_ = schema_->column_label == name_;
+    }
+    if (is_column_label_ && !schema_->column_values[column].empty()) {
+      return schema_->column_values[column];
+    }
+    const std::span<index::LabelPair* const> labels = group.label_span();
+    if (position_ < labels.size() && labels[position_]->name == interned_name_) {
+      return labels[position_]->value();
+    }
+    return Search(labels);
   }
-  const auto column_count = static_cast<uint32_t>(source.group->column_count());
-  AddParts(source.rows.frozen, column.column, column_count, range, parts);
-  AddParts(source.rows.active, column.column, column_count, range, parts);
+
+  std::string_view Find(const storage::Block& block, uint32_t group, uint32_t column) {
+    if (&block != block_) {
+      block_ = &block;
+      number_in_block_ = block.FindName(name_);
+    }
+    if (block.ColumnLabel(group) == name_ && !block.ColumnValue(group, column).empty()) {
+      return block.ColumnValue(group, column);
+    }
+    return block.LabelValue(group, number_in_block_);
+  }
+
+ private:
+  std::string_view Search(std::span<index::LabelPair* const> labels) {
+    for (size_t i = 0; i < labels.size(); ++i) {
+      const index::LabelName* name = labels[i]->name;
+      if (name == interned_name_ || (interned_name_ == nullptr && name->name == name_)) {
+        interned_name_ = name;
+        position_ = i;
+        return labels[i]->value();
+      }
+    }
+    return {};
+  }
+
+  const std::string_view name_;
+  const index::LabelName* interned_name_ = nullptr;  // once it has been met
+  size_t position_ = 0;
+  const index::Schema* schema_ = nullptr;
+  bool is_column_label_ = false;
+  const storage::Block* block_ = nullptr;
+  uint32_t number_in_block_ = storage::Block::kNoName;
+};
+
+void Selection::PrefetchLabels(size_t series, size_t position) const {
+  const Column& column = columns_[series_[series].first_column];
+  if (!column.is_in_block()) {
+    const Group* group = HeadOf(column).group;
+    __builtin_prefetch(group);
+    // The head puts a group's labels behind it.
+    __builtin_prefetch(reinterpret_cast<index::LabelPair* const*>(group + 1) + position);
+  }
+}
+
+void Selection::GetLabelValues(std::string_view name, size_t first_series, size_t series_count,
+                               std::string_view* values) const {
+  LabelFinder finder(name);
+  for (size_t i = 0; i < series_count; ++i) {
+    if (i + kPrefetchDistance < series_count) {
+      PrefetchLabels(first_series + i + kPrefetchDistance, finder.position());
+    }
+    const Column& column = columns_[series_[first_series + i].first_column];
+    values[i] = column.is_in_block()
+                    ? finder.Find(*BlockOf(column).block, BlockOf(column).group, column.column)
+                    : finder.Find(*HeadOf(column).group, column.column);
+  }
+}
+
+// ---- Samples
+
+void Selection::AddPartsOf(size_t series, const model::TimeRange& range,
+                           std::vector<RowPart>* parts) const {
+  for (uint32_t i = series_[series].first_column; i != kNone; i = columns_[i].next) {
+    const Column& column = columns_[i];
+    if (column.is_in_block()) {
+      const auto& [block, group] = BlockOf(column);
+      AddParts(*block, group, column.column, range, parts);
+    } else {
+      AddParts(HeadOf(column).rows, column.column, range, parts);
+    }
+  }
 }
 
 Status Selection::Read(size_t series, const model::TimeRange& range,
                        model::SampleColumns* samples) const {
-  samples->Clear();
-  std::vector<RowPart> parts;
-  for (uint32_t i = series_[series].first_column; i != kNone; i = columns_[i].next) {
-    AddPartsOf(columns_[i], range, &parts);
+  thread_local std::vector<RowPart> parts;
+  parts.clear();
+  AddPartsOf(series, range, &parts);
+  ReadColumn(&parts, range, samples);
+  return OkStatus();
+}
+
+void Selection::PrefetchRows(size_t series) const {
+  const Column& column = columns_[series_[series].last_column];
+  if (column.is_in_block()) {
+    return;
   }
-  const RowSink sink{.timestamps = &samples->timestamps, .columns = {&samples->values, 1}};
-  return ForEachCluster(
-      &parts, [&](std::span<const RowPart> cluster) { return ReadCluster(cluster, range, sink); });
+  const RowsSnapshot& rows = HeadOf(column).rows;
+  if (rows.row_count > 0) {
+    __builtin_prefetch(BufferRow(rows, rows.row_count - 1));
+    __builtin_prefetch(rows.buffer);
+  }
+  if (rows.chunk_count > 0) {
+    __builtin_prefetch(rows.chunks + rows.chunk_count - 1);
+  }
+}
+
+Status Selection::ReadSteps(size_t first_series, size_t series_count, const model::StepTimes& times,
+                            double* values) const {
+  StepReader reader(times);
+  std::vector<RowPart> parts;
+  for (size_t i = 0; i < series_count; ++i, values += times.count) {
+    if (i + kPrefetchDistance < series_count) {
+      PrefetchRows(first_series + i + kPrefetchDistance);
+    }
+    const Series& series = series_[first_series + i];
+    const Column& column = columns_[series.first_column];
+    const bool has_one_source = series.first_column == series.last_column;
+    if (has_one_source && !column.is_in_block() &&
+        reader.ReadFromBuffer(HeadOf(column).rows, column.column, values)) {
+      continue;
+    }
+    parts.clear();
+    if (reader.range().min <= reader.range().max) {
+      AddPartsOf(first_series + i, reader.range(), &parts);
+    }
+    reader.Read(&parts, values);
+  }
+  return OkStatus();
 }
 
 }  // namespace tsdbd::tsdb

@@ -4,7 +4,7 @@
 // blocks, so nothing that it points to goes away.
 
 #include <cstdint>
-#include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -15,6 +15,7 @@
 #include "model/series_source.h"
 #include "storage/block_manager.h"
 #include "tsdb/head.h"
+#include "tsdb/rows.h"
 
 namespace tsdbd::tsdb {
 
@@ -32,54 +33,80 @@ class Selection : public model::SeriesSet {
   void GetLabels(size_t series, model::LabelViews* labels) const override;
   Status Read(size_t series, const model::TimeRange& range,
               model::SampleColumns* samples) const override;
+  Status ReadSteps(size_t first_series, size_t series_count, const model::StepTimes& times,
+                   double* values) const override;
+  void GetLabelValues(std::string_view name, size_t first_series, size_t series_count,
+                      std::string_view* values) const override;
 
  private:
   static constexpr uint32_t kNone = ~uint32_t{0};
 
-  // A group at one place that has matching series.
-  struct Source {
-    const Group* group = nullptr;  // of the head, with its rows; or
-    GroupSnapshot rows;
-    const storage::Block* block = nullptr;  // a group of a block
-    uint32_t block_group = 0;
+  // Rows of one generation of a group of the head that has matching series.
+  struct HeadSource {
+    const Group* group = nullptr;
+    RowsSnapshot rows;
+  };
+  // A group of a block that has matching series.
+  struct BlockSource {
+    const storage::Block* block = nullptr;
+    uint32_t group = 0;
   };
   // A series' column in one source; `next` is the index of the same series' next one, in the order
   // of precedence.
   struct Column {
-    uint32_t source = 0;
+    static constexpr uint32_t kInBlock = uint32_t{1} << 31;
+
+    uint32_t source = 0;  // index into head_sources_; with kInBlock set, into block_sources_
     uint32_t column = 0;
     uint32_t next = kNone;
+
+    bool is_in_block() const { return (source & kInBlock) != 0; }
   };
   struct Series {
-    uint64_t hash = 0;              // of all its labels
     uint32_t first_column = kNone;  // index into columns_
     uint32_t last_column = kNone;
   };
   struct Prehashed {
     size_t operator()(uint64_t hash) const { return hash; }
   };
+  class LabelFinder;
 
+  void AddGroup(const Group& group, const GroupSnapshot& snapshot,
+                std::span<const uint32_t> columns);
   Status AddBlock(const storage::Block& block, const model::SelectRequest& request);
-  // Adds a column of the newest source to the series with its labels.
-  void AddColumn(uint32_t column, uint64_t series_hash);
+  // Adds the column to the series with its labels, or to a new one. Returns the series.
+  uint32_t AddColumn(const Column& column);
+  uint32_t AddSeries(const Column& column);
+  void AppendColumn(uint32_t series, const Column& column);
+  // The series with the column's labels; or kNone, and where the next series added will be found.
+  uint32_t FindSeries(const Column& column);
   Status CheckLimits(const model::SelectRequest& request) const;
-  uint64_t LabelsHash(const Source& source) const;
+
+  const HeadSource& HeadOf(const Column& column) const { return head_sources_[column.source]; }
+  const BlockSource& BlockOf(const Column& column) const {
+    return block_sources_[column.source & ~Column::kInBlock];
+  }
+  uint64_t HashOf(const Column& column) const;
   void GetLabelsOf(const Column& column, model::LabelViews* labels) const;
-  // Fills series_of_hash_ for the series that are there, when the first source comes that may
-  // have some of them again.
+  // Begins to look for series by their labels: when the first source comes that may have some of
+  // them again.
   void IndexSeries();
-  void AddPartsOf(const Column& column, const model::TimeRange& range,
-                  std::vector<struct RowPart>* parts) const;
+  // Appends the parts of all sources of the series.
+  void AddPartsOf(size_t series, const model::TimeRange& range, std::vector<RowPart>* parts) const;
+  // Fetch what the first look at a series' newest rows, or at its labels, needs.
+  void PrefetchRows(size_t series) const;
+  void PrefetchLabels(size_t series, size_t position) const;
 
   EpochGate::Pin pin_;
   storage::BlockSnapshot blocks_;
-  std::vector<Source> sources_;
+  std::vector<HeadSource> head_sources_;
+  std::vector<BlockSource> block_sources_;
   std::vector<Column> columns_;
   std::vector<Series> series_;
-  // Series by the hash of their labels, and those that share a hash by accident behind each other.
-  // Left empty while no series can occur twice.
+  // Series by the hash of their labels; one whose place another has, by accident, is at the next
+  // of the places that Rehash() leads to. Left empty while no series can occur twice.
   bool is_indexed_ = false;
-  absl::flat_hash_map<uint64_t, std::vector<uint32_t>, Prehashed> series_of_hash_;
+  absl::flat_hash_map<uint64_t, uint32_t, Prehashed> series_of_hash_;
 };
 
 }  // namespace tsdbd::tsdb

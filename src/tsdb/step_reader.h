@@ -1,0 +1,66 @@
+#pragma once
+// StepReader: the latest sample at each of many moments (model::StepTimes), out of the parts of a
+// series. Decodes what the moments need: single values where they lie far apart, runs of rows where
+// they lie close. One thread at a time.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "model/series_source.h"
+#include "tsdb/rows.h"
+
+namespace tsdbd::tsdb {
+
+class StepReader {
+ public:
+  explicit StepReader(const model::StepTimes& times);
+
+  size_t count() const { return moments_.size(); }
+  // What the windows cover; min > max if no sample can lie there.
+  const model::TimeRange& range() const { return range_; }
+
+  // values[0 .. count() - 1] from a series that has these rows only: column `column` of `rows`.
+  // False, and nothing done, if it takes more than looking at the open buffer.
+  bool ReadFromBuffer(const RowsSnapshot& rows, uint32_t column, double* values) const;
+  // The same from any parts that overlap range(); none is left out. Sorts *parts.
+  void Read(std::vector<RowPart>* parts, double* values);
+
+ private:
+  // Steps first .. end - 1.
+  struct Steps {
+    size_t first = 0;
+    size_t end = 0;
+    size_t count() const { return end - first; }
+  };
+
+  // Each of these fills values[] for `steps`, whose moments lie at or behind the first row.
+  void ReadCluster(std::span<const RowPart> cluster, Steps steps, double* values);
+  void ReadBuffer(const RowsSnapshot& rows, uint32_t column, Steps steps, double* values) const;
+  void ReadChunk(const RowPart& part, Steps steps, double* values);
+  void ReadMerged(std::span<const RowPart> cluster, Steps steps, double* values);
+
+  // rows_[i] = the latest row at the moment of step steps.first + i, or kNoRow if it lies before
+  // the window.
+  void FindRows(const RowPart& part, Steps steps);
+  void FindRegularRows(const RowPart& part, int64_t interval_ns, Steps steps);
+  void FindDecodedRows(const RowPart& part, Steps steps);
+  void FindSparseRows(const RowPart& part, Steps steps);
+
+  bool IsInWindow(size_t step, model::Timestamp timestamp) const {
+    return timestamp >= window_begins_[step];
+  }
+
+  static constexpr uint16_t kNoRow = UINT16_MAX;
+
+  model::TimeRange range_;
+  std::vector<model::Timestamp> moments_;        // rising, not strictly
+  std::vector<model::Timestamp> window_begins_;  // the first timestamp in each step's window
+
+  // Scratch.
+  std::vector<uint16_t> rows_;
+  std::vector<model::Timestamp> timestamps_;
+  std::vector<double> decoded_;
+};
+
+}  // namespace tsdbd::tsdb
