@@ -1,9 +1,7 @@
 // What operators and scrapers ask: /metrics, /debug/…, and what they order: flush (routes.h).
 
-#include <functional>
-#include <utility>
-
 #include "common/stages.h"
+#include "server/admin_page.h"
 #include "server/answers.h"
 #include "server/routes.h"
 
@@ -11,8 +9,6 @@ namespace tsdbd::server {
 namespace {
 
 constexpr const char* kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
-
-using Page = std::function<http::Answer(Services*, const http::Request&)>;
 
 http::Answer MetricsPage(Services* services, const http::Request&) {
   return {.status = 200, .content_type = kMetricsType, .body = services->metrics().Render()};
@@ -45,25 +41,18 @@ http::Answer FlushNow(Services* services, const http::Request&) {
 }  // namespace
 
 void AddAdminRoutes(Services* services, http::Router* router) {
-  const auto add = [&](http::Method method, std::string_view path, ThreadPool* pool,
-                       const Page& page) {
-    router->Add(method, path, [=](const std::shared_ptr<http::Exchange>& exchange) {
-      const bool submitted =
-          pool->TrySubmit([=] { exchange->Respond(page(services, exchange->request())); });
-      if (!submitted) {
-        exchange->Respond(PrometheusError(Unavailable("overload: too many such requests wait")));
-      }
-    });
+  const auto add = [&](std::string_view path, const AdminPage& page) {
+    AddAdminPage(services, router, http::Method::kGet, path, page);
   };
-  ThreadPool* const admin = &services->admin_pool();
-  add(http::Method::kGet, "/metrics", admin, MetricsPage);
-  add(http::Method::kGet, "/debug/stages", admin, StagesPage);
+  add("/metrics", MetricsPage);
+  add("/debug/stages", StagesPage);
   if (services->config().debug_pages) {
-    add(http::Method::kGet, "/debug/config", admin, ConfigPage);
-    add(http::Method::kGet, "/debug/memory", admin, MemoryPage);
+    add("/debug/config", ConfigPage);
+    add("/debug/memory", MemoryPage);
   }
   // It may take seconds, for which scrapes should not wait.
-  add(http::Method::kPost, "/api/v1/admin/flush", &services->write_pool(), FlushNow);
+  AddPageOnPool(services, &services->write_pool(), router, http::Method::kPost,
+                "/api/v1/admin/flush", FlushNow);
 }
 
 }  // namespace tsdbd::server

@@ -19,6 +19,14 @@ void AddPrometheusQueryRoutes(Services* services, http::Router* router);
 // /api/v1/series, labels, label/{name}/values, metadata, and the empty ones, targets, rules,
 // alerts: prometheus_metadata_routes.cc.
 void AddPrometheusMetadataRoutes(Services* services, http::Router* router);
+// /api/v1/status/…: prometheus_status_routes.cc.
+void AddPrometheusStatusRoutes(Services* services, http::Router* router);
+// /api/v1/admin/tsdb/…, /-/reload: prometheus_admin_routes.cc.
+void AddPrometheusAdminRoutes(Services* services, http::Router* router);
+// Everything else below /api/v1/, to be added last: prometheus_admin_routes.cc.
+void AddUnknownApiRoutes(Services* services, http::Router* router);
+// /federate: federate_route.cc.
+void AddFederateRoute(Services* services, http::Router* router);
 // /api/v1/export: export_route.cc.
 void AddExportRoute(Services* services, http::Router* router);
 // /-/healthy, /-/ready, /health, /ready: health_routes.cc.
@@ -32,9 +40,13 @@ inline void AddAllRoutes(Services* services, http::Router* router) {
   AddInfluxQueryRoutes(services, router);
   AddPrometheusQueryRoutes(services, router);
   AddPrometheusMetadataRoutes(services, router);
+  AddPrometheusStatusRoutes(services, router);
+  AddPrometheusAdminRoutes(services, router);
+  AddFederateRoute(services, router);
   AddExportRoute(services, router);
   AddHealthRoutes(services, router);
   AddAdminRoutes(services, router);
+  AddUnknownApiRoutes(services, router);
 }
 
 }  // namespace tsdbd::server

@@ -16,8 +16,13 @@ constexpr size_t kAdminQueue = 64;
 constexpr int kQueryNiceness = 5;
 
 // What tells how the daemon is, and so must be served before it is ready.
-constexpr std::array<std::string_view, 6> kEarlyPaths = {"/-/healthy", "/-/ready", "/health",
-                                                         "/ready",     "/metrics", "/debug/stages"};
+constexpr std::array<std::string_view, 7> kEarlyPaths = {"/-/healthy",
+                                                         "/-/ready",
+                                                         "/health",
+                                                         "/ready",
+                                                         "/metrics",
+                                                         "/debug/stages",
+                                                         "/api/v1/status/walreplay"};
 
 }  // namespace
 
