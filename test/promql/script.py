@@ -79,6 +79,8 @@ class Eval:
     rows: list = dataclasses.field(default_factory=list)  # (labels, values or NATIVE)
     # An instant query whose result has several points: `expect range vector`, a string.
     only_instant: bool = False
+    # The line above is the comment `# [3.x]`: Prometheus 2.42 answers otherwise.
+    since_3: bool = False
 
 
 def parse(text):
@@ -161,8 +163,9 @@ def _number(text):
 class _Parser:
 
     def __init__(self, text):
-        # A comment ends a block as an empty line does.
         lines = [line.strip() for line in text.split("\n")]
+        self._since_3 = {index + 1 for index, line in enumerate(lines) if line == "# [3.x]"}
+        # A comment ends a block as an empty line does.
         self._lines = ["" if line.startswith("#") else line for line in lines]
         self._index = 0
 
@@ -222,6 +225,7 @@ class _Parser:
                            duration_ms(step))
             if command.end_ms < command.start_ms:
                 raise ScriptError("it ends before it starts")
+        command.since_3 = number - 1 in self._since_3
         if mode:
             _apply_expect(command, mode, None)
         for row in self._block():
