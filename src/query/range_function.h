@@ -10,6 +10,7 @@
 #include <span>
 #include <string_view>
 
+#include "common/status.h"
 #include "model/sample.h"
 #include "query/steps.h"
 
@@ -25,7 +26,8 @@ struct RangeInput {
   model::Timestamp first_window_end = 0;
   int64_t step_ns = 0;
   int64_t range_ns = 0;
-  // The moments the query asks about: where windows end, if there is no offset and no @.
+  // The moments the query asks about: where windows end, if there is no offset and no @. They are
+  // the now of predict_linear().
   model::Timestamp first_time = 0;
   int64_t grid_step_ns = 0;
   // The scalar arguments in their order, one value for each step. Empty where there are none.
@@ -35,9 +37,13 @@ struct RangeInput {
   model::Timestamp WindowEnd(size_t step) const {
     return first_window_end + static_cast<int64_t>(step) * step_ns;
   }
+  model::Timestamp StepTime(size_t step) const {
+    return first_time + static_cast<int64_t>(step) * grid_step_ns;
+  }
 };
 
-// Writes a value, or kAbsent, for each step.
+// Writes a value, or kAbsent, for each step. A step is absent where its window has too few samples:
+// none, or one where the function needs two.
 using RangeFunction = void (*)(const RangeInput& input, std::span<double> out);
 
 // Null if it is no function of one range vector and at most two scalars, or if it is
@@ -46,5 +52,9 @@ RangeFunction FindRangeFunction(std::string_view name);
 
 // Whether its results keep the metric name.
 bool RangeFunctionKeepsName(std::string_view name);
+
+// double_exponential_smoothing() of other factors is an error of the query. The function itself
+// does not look; its caller asks here for each step in which a series has samples.
+Status CheckSmoothingFactors(double smoothing_factor, double trend_factor);
 
 }  // namespace tsdbd::query
