@@ -2,6 +2,7 @@
 // Two doubles side by side, for loops that the compiler cannot vectorise by itself because it would
 // have to change the order of additions or comparisons.
 
+#include <cstddef>
 #include <cstring>
 
 namespace tsdbd::query {
@@ -16,5 +17,24 @@ inline DoublePair LoadPair(const double* from) {
   std::memcpy(&pair, from, sizeof(pair));
   return pair;
 }
+
+// KahanSum (kahan.h) of two rows of values at once, but for infinities: where a sum becomes
+// infinite its compensation becomes NaN.
+struct KahanPair {
+  DoublePair sum{};
+  DoublePair compensation{};
+
+  void Add(DoublePair value) {
+    const DoublePair total = sum + value;
+    const DoublePair value_part = total - sum;
+    const DoublePair sum_part = total - value_part;
+    compensation += (sum - sum_part) + (value - value_part);
+    sum = total;
+  }
+  void Merge(const KahanPair& other) {
+    Add(other.sum);
+    compensation += other.compensation;
+  }
+};
 
 }  // namespace tsdbd::query

@@ -363,6 +363,25 @@ const std::map<std::string, Definition>& Definitions() {
   return definitions;
 }
 
+// By exact enough arithmetic: the definition loses digits where values are large.
+double ExactSlope(std::span<const model::Timestamp> times, std::span<const double> values) {
+  long double mean_x = 0;
+  long double mean_y = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    mean_x +=
+        static_cast<long double>(times[i] - times[0]) / static_cast<long double>(values.size());
+    mean_y += static_cast<long double>(values[i]) / static_cast<long double>(values.size());
+  }
+  long double covariance = 0;
+  long double variance = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const long double x = static_cast<long double>(times[i] - times[0]) - mean_x;
+    covariance += x * (values[i] - mean_y);
+    variance += x * x;
+  }
+  return static_cast<double>(covariance / variance * 1e9L);
+}
+
 // Shapes of values that take different ways through the functions.
 std::vector<double> RandomValues(const std::string& shape, size_t count, std::mt19937_64* random) {
   std::normal_distribution<double> normal;
@@ -454,6 +473,52 @@ TEST(RangeFunction, AgreesWithItsDefinitionHoweverTheWindowsLie) {
       ASSERT_NO_FATAL_FAILURE(ExpectDefinedResults(windows, shape));
     }
   }
+}
+
+TEST(Derivative, OfOverlappingWindowsIsThatOfEach) {
+  const uint64_t seed = std::random_device{}();
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  std::mt19937_64 random(seed);
+  for (const std::string shape : {"gauge", "walk", "integers", "zeros"}) {
+    for (int round = 0; round < 20; ++round) {
+      WindowedSamples windows(Every10Seconds(RandomValues(shape, 500, &random)),
+                              {.start = kStart + 7, .step_ns = 30 * kSecond, .count = 150},
+                              static_cast<int64_t>(20 + random() % 1000) * kSecond);
+      windows.AddParameter(600);
+      const std::vector<double> slopes = windows.Evaluate("deriv");
+      const std::vector<double> predictions = windows.Evaluate("predict_linear");
+      const RangeInput input = windows.Input();
+      for (size_t step = 0; step < slopes.size(); ++step) {
+        const std::span<const double> values = windows.Window(step);
+        if (values.size() < 2) {
+          ASSERT_TRUE(IsAbsent(slopes[step]) && IsAbsent(predictions[step]));
+          continue;
+        }
+        const auto times = input.timestamps.subspan(input.begins[step], values.size());
+        const double slope = ExactSlope(times, values);
+        ASSERT_NEAR(slopes[step], slope, 1e-9) << shape << " " << step;
+        const double mean = DefinedAverage(values);
+        const double mean_time =
+            static_cast<double>(times.front() + (times.back() - times.front()) / 2 -
+                                windows.Input().StepTime(step)) /
+            1e9;
+        ASSERT_NEAR(predictions[step], mean + slope * (600 - mean_time), 1e-6)
+            << shape << " " << step;
+      }
+    }
+  }
+}
+
+TEST(Derivative, OfOverlappingWindowsKnowsConstantsAndInfinities) {
+  std::vector<double> values(200, 1e9 + 0.1);
+  values[150] = kInfinity;
+  const WindowedSamples windows(Every10Seconds(values),
+                                {.start = kStart + kMinute, .step_ns = 10 * kSecond, .count = 190},
+                                5 * kMinute);
+  const std::vector<double> slopes = windows.Evaluate("deriv");
+  EXPECT_EQ(slopes[100], 0);
+  EXPECT_TRUE(std::isnan(slopes[145]));
+  EXPECT_EQ(slopes[185], 0);
 }
 
 // The window's increase, as its definition adds it up.

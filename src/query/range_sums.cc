@@ -26,30 +26,21 @@ class SumLanes {
   static constexpr size_t kCount = 2 * kPairSize;
 
   void Add(DoublePair first, DoublePair second) {
-    AddPair(first, sums_[0], compensations_[0]);
-    AddPair(second, sums_[1], compensations_[1]);
+    pairs_[0].Add(first);
+    pairs_[1].Add(second);
   }
   KahanSum Result() const {
     KahanSum result;
-    for (size_t i = 0; i < kCount; ++i) {
-      result.Merge({.sum = sums_[i / kPairSize][i % kPairSize],
-                    .compensation = compensations_[i / kPairSize][i % kPairSize]});
+    for (const KahanPair& pair : pairs_) {
+      for (size_t i = 0; i < kPairSize; ++i) {
+        result.Merge({.sum = pair.sum[i], .compensation = pair.compensation[i]});
+      }
     }
     return result;
   }
 
  private:
-  // KahanAdd() without the case of an infinite sum: it becomes NaN here.
-  static void AddPair(DoublePair value, DoublePair& sum, DoublePair& compensation) {
-    const DoublePair total = sum + value;
-    const DoublePair value_part = total - sum;
-    const DoublePair sum_part = total - value_part;
-    compensation += (sum - sum_part) + (value - value_part);
-    sum = total;
-  }
-
-  DoublePair sums_[2] = {};
-  DoublePair compensations_[2] = {};
+  KahanPair pairs_[2];
 };
 
 // Of transform(value), which takes doubles and pairs.

@@ -1,10 +1,13 @@
 // deriv() and predict_linear(): simple linear regression; double_exponential_smoothing().
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "query/kahan.h"
+#include "query/lanes.h"
 #include "query/range_kernels.h"
+#include "query/sliding_windows.h"
 
 namespace tsdbd::query {
 namespace {
@@ -49,6 +52,82 @@ Line FitWindow(const RangeInput& input, uint32_t begin, uint32_t end, model::Tim
                  input.values.subspan(begin, end - begin), origin);
 }
 
+// What a line is fitted from, of one piece of a window: sums of x, y, xy and xx, where x is the
+// distance in nanoseconds and y that in value from an origin near the samples. Sums far from their
+// origin would cancel each other.
+struct LineSums {
+  KahanPair x_y;
+  KahanPair xy_xx;
+  double first_value = 0;
+  bool constant = true;
+};
+
+// Fits a line to each of many overlapping windows. kFinish(input, step, line) is the result of a
+// step; the line's intercept is its value at the step's time.
+template <double (*kFinish)(const RangeInput& input, size_t step, const Line& line)>
+struct LineOperation {
+  using State = LineSums;
+  const RangeInput& input;
+  std::span<double> out;
+  model::Timestamp origin_time = 0;
+  double origin_value = 0;
+
+  void StartGroup(uint32_t begin, uint32_t pivot) {
+    const uint32_t middle = begin + (pivot - begin) / 2;
+    origin_time = input.timestamps[middle];
+    origin_value = input.values[middle];
+  }
+  LineSums Summarize(uint32_t begin, uint32_t end) const {
+    LineSums sums{.first_value = input.values[begin]};
+    for (uint32_t i = begin; i < end; ++i) {
+      const auto x = static_cast<double>(input.timestamps[i] - origin_time);
+      const double y = input.values[i] - origin_value;
+      sums.constant &= input.values[i] == sums.first_value || i == begin;
+      sums.x_y.Add(DoublePair{x, y});
+      sums.xy_xx.Add(DoublePair{x * y, x * x});
+    }
+    return sums;
+  }
+  static LineSums Merge(LineSums earlier, const LineSums& later) {
+    earlier.x_y.Merge(later.x_y);
+    earlier.xy_xx.Merge(later.xy_xx);
+    earlier.constant =
+        earlier.constant && later.constant && earlier.first_value == later.first_value;
+    return earlier;
+  }
+  void Emit(size_t step, const LineSums& sums) {
+    const uint32_t begin = input.begins[step];
+    const uint32_t end = input.ends[step];
+    if (end - begin < 2) {
+      return;
+    }
+    const Line line = LineFrom(sums, end - begin, input.StepTime(step));
+    // A constant and what is not finite come out as they are defined.
+    const bool as_defined = sums.constant || !std::isfinite(line.slope + line.intercept);
+    out[step] = kFinish(input, step,
+                        as_defined ? FitWindow(input, begin, end, input.StepTime(step)) : line);
+  }
+  Line LineFrom(const LineSums& sums, size_t samples, model::Timestamp now) const {
+    const auto count = static_cast<double>(samples);
+    const DoublePair x_y = sums.x_y.sum + sums.x_y.compensation;
+    const DoublePair xy_xx = sums.xy_xx.sum + sums.xy_xx.compensation;
+    const DoublePair mean = x_y / count;
+    const double covariance = xy_xx[0] - x_y[1] * mean[0];
+    const double variance = xy_xx[1] - x_y[0] * mean[0];
+    const double slope = covariance / variance;
+    const double distance = static_cast<double>(now - origin_time) - mean[0];
+    return {.slope = slope * 1e9, .intercept = origin_value + (mean[1] + slope * distance)};
+  }
+};
+
+double SlopeOf(const RangeInput& input, size_t step, const Line& line) {
+  return line.slope;
+}
+
+double Predict(const RangeInput& input, size_t step, const Line& line) {
+  return line.slope * input.parameters[0][step] + line.intercept;
+}
+
 double Smooth(std::span<const double> values, double smoothing, double trend_factor) {
   double before = 0;
   double smoothed = values[0];
@@ -65,17 +144,28 @@ double Smooth(std::span<const double> values, double smoothing, double trend_fac
 
 }  // namespace
 
-// The origin has no effect on the slope, but on its rounding: it lies near the samples.
 void Derivative(const RangeInput& input, std::span<double> out) {
+  if (WindowsOverlapMuch(input)) {
+    std::fill(out.begin(), out.end(), kAbsent);
+    LineOperation<SlopeOf> operation{.input = input, .out = out};
+    SlideWindows(input, operation);
+    return;
+  }
+  // The origin has no effect on the slope, but on its rounding: it lies near the samples.
   ForEachWindow(input, 2, out, [&](size_t step, uint32_t begin, uint32_t end) {
     return FitWindow(input, begin, end, input.timestamps[begin]).slope;
   });
 }
 
 void PredictLinear(const RangeInput& input, std::span<double> out) {
+  if (WindowsOverlapMuch(input)) {
+    std::fill(out.begin(), out.end(), kAbsent);
+    LineOperation<Predict> operation{.input = input, .out = out};
+    SlideWindows(input, operation);
+    return;
+  }
   ForEachWindow(input, 2, out, [&](size_t step, uint32_t begin, uint32_t end) {
-    const Line line = FitWindow(input, begin, end, input.StepTime(step));
-    return line.slope * input.parameters[0][step] + line.intercept;
+    return Predict(input, step, FitWindow(input, begin, end, input.StepTime(step)));
   });
 }
 
