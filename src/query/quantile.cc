@@ -32,12 +32,6 @@ struct Extremes {
   }
 };
 
-// Neighbours in sorted order.
-struct Neighbours {
-  double lower = 0;
-  double upper = 0;
-};
-
 // Of the values at `lower` and, unless it is the last one, `lower` + 1. No NaN.
 Neighbours SelectInPlace(std::span<double> values, size_t lower) {
   const auto nth = values.begin() + static_cast<ptrdiff_t>(lower);
@@ -118,32 +112,16 @@ Neighbours Select(std::span<const double> values, size_t lower, std::vector<doub
   return SelectByPartition(*scratch, lower);
 }
 
-// Calls select(lower) for the values around the quantile of `count` values.
-template <typename SelectNeighbours>
-double Interpolate(double q, size_t count, SelectNeighbours select) {
-  if (count == 0 || std::isnan(q)) {
-    return kNan;
-  }
-  if (q < 0 || q > 1) {
-    return q < 0 ? -kInfinity : kInfinity;
-  }
-  const double rank = q * (static_cast<double>(count) - 1);
-  const double lower = std::floor(rank);
-  const double weight = rank - lower;
-  const Neighbours found = select(static_cast<size_t>(lower));
-  return found.lower * (1 - weight) + found.upper * weight;
-}
-
 }  // namespace
 
 double Quantile(double q, std::span<const double> values, std::vector<double>* scratch) {
-  return Interpolate(q, values.size(),
-                     [&](size_t lower) { return Select(values, lower, scratch); });
+  return InterpolateQuantile(q, values.size(),
+                             [&](size_t lower) { return Select(values, lower, scratch); });
 }
 
 double Quantile(double q, std::span<double> values) {
-  return Interpolate(q, values.size(),
-                     [&](size_t lower) { return SelectByPartition(values, lower); });
+  return InterpolateQuantile(q, values.size(),
+                             [&](size_t lower) { return SelectByPartition(values, lower); });
 }
 
 }  // namespace tsdbd::query

@@ -176,6 +176,7 @@ std::vector<Case> AllCases() {
       {"quantile_over_time/12h/12h", "quantile_over_time", 12 * kHour, 12 * kHour, NinthDecile,
        0.9},
       {"quantile_over_time/1h/1m", "quantile_over_time", kHour, kMinute, NinthDecile, 0.9},
+      {"quantile_over_time/6h/1m", "quantile_over_time", 6 * kHour, kMinute, NinthDecile, 0.9},
       {"quantile_over_time/5m/1m", "quantile_over_time", 5 * kMinute, kMinute, NinthDecile, 0.9},
   };
 }
