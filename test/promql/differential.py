@@ -128,7 +128,8 @@ def _compare(reference, other, arguments):
     for index in indexes:
         case = Case(arguments.seed, index)
         expected = case.ask(reference, query_grammar.translate_for_2x(case.query))
-        actual = case.ask(other, case.query)
+        actual = case.ask(other, query_grammar.translate_for_2x(case.query)
+                          if other.name == "prometheus" else case.query)
         is_ordered = case.query.startswith("sort") and not case.is_range
         why = difference(expected, actual, is_ordered)
         if arguments.only is not None:
