@@ -2,6 +2,7 @@
 // a window. None looks at the samples between them, but for the counter resets, which one pass over
 // the series finds.
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -99,17 +100,21 @@ double ExtrapolationFactor(const RangeInput& input, size_t step, uint32_t begin,
   double to_start = ToSeconds(first - (range_end - input.range_ns));
   double to_end = ToSeconds(range_end - last);
   const double sampled = ToSeconds(last - first);
-  const double average_interval = sampled / static_cast<double>(end - begin - 1);
-  const double threshold = average_interval * 1.1;
-  if (to_start >= threshold) {
-    to_start = average_interval / 2;
+  const auto intervals = static_cast<double>(end - begin - 1);
+  // Divisions are what all this costs. Most windows are so clearly within the threshold that they
+  // need no average, and most counters so far from zero that they need no way to it.
+  constexpr double kClearly = 1.09;
+  if (std::max(to_start, to_end) * intervals >= sampled * kClearly) {
+    const double average_interval = sampled / intervals;
+    const double threshold = average_interval * 1.1;
+    to_start = to_start >= threshold ? average_interval / 2 : to_start;
+    to_end = to_end >= threshold ? average_interval / 2 : to_end;
   }
-  if (is_counter && increase > 0 && input.values[begin] >= 0) {
-    const double to_zero = sampled * (input.values[begin] / increase);
+  const double first_value = input.values[begin];
+  const bool far_from_zero = first_value >= increase && sampled >= to_start;
+  if (is_counter && increase > 0 && first_value >= 0 && !far_from_zero) {
+    const double to_zero = sampled * (first_value / increase);
     to_start = to_zero < to_start ? to_zero : to_start;
-  }
-  if (to_end >= threshold) {
-    to_end = average_interval / 2;
   }
   return (sampled + to_start + to_end) / sampled;
 }

@@ -37,8 +37,12 @@ struct StepGrid {
 // Prometheus' seconds: exactly ms / 1000 where the time is whole milliseconds.
 inline double ToSeconds(model::Timestamp time) {
   constexpr int64_t kNanosPerMilli = 1'000'000;
-  return time % kNanosPerMilli == 0 ? static_cast<double>(time / kNanosPerMilli) / 1e3
-                                    : static_cast<double>(time) / 1e9;
+  // Durations of up to 104 days are exact as doubles: one division rounds both forms alike.
+  constexpr int64_t kLargestExact = int64_t{1} << 53;
+  if ((time >= -kLargestExact && time <= kLargestExact) || time % kNanosPerMilli != 0) {
+    return static_cast<double>(time) / 1e9;
+  }
+  return static_cast<double>(time / kNanosPerMilli) / 1e3;
 }
 
 }  // namespace tsdbd::query
