@@ -7,6 +7,16 @@
 
 namespace tsdbd::query {
 
+model::SampleColumns Every10Seconds(std::vector<double> values) {
+  constexpr int64_t kInterval = 10'000'000'000;
+  model::SampleColumns samples;
+  for (size_t i = 0; i < values.size(); ++i) {
+    samples.timestamps.push_back(kTestStart + static_cast<int64_t>(i) * kInterval);
+  }
+  samples.values = std::move(values);
+  return samples;
+}
+
 WindowedSamples::WindowedSamples(model::SampleColumns samples, const StepGrid& grid,
                                  int64_t range_ns)
     : samples_(std::move(samples)), grid_(grid), range_ns_(range_ns) {

@@ -8,6 +8,11 @@
 
 namespace tsdbd::query {
 
+inline constexpr model::Timestamp kTestStart = 1'000'000'000'000'000;
+
+// From kTestStart on.
+model::SampleColumns Every10Seconds(std::vector<double> values);
+
 class WindowedSamples {
  public:
   // The windows end at `grid`'s steps and are range_ns long.
