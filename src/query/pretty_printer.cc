@@ -28,12 +28,14 @@ class PrettyPrinter {
   void AppendBinary(const BinaryExpr& binary, int level);
   void AppendCall(const CallExpr& call, int level);
   void AppendUnary(const UnaryExpr& unary, int level);
-  void AppendIndent(int level) { out_.append(2 * static_cast<size_t>(level), ' '); }
+  void AppendIndent(int level);
 
   // The nodes that do not fit a line, found before anything is written: a node with such a child is
   // one itself, so that only short texts are ever measured.
   std::unordered_set<const Expr*> long_;
   std::string out_;
+  // What comes next stands behind a sign and has its indentation.
+  bool behind_sign_ = false;
 };
 
 // ---- Which nodes are long
@@ -79,6 +81,9 @@ bool PrettyPrinter::HasLongChild(const Expr& expr) {
 // ---- Writing
 
 void PrettyPrinter::Append(const Expr& expr, int level) {
+  if (out_.size() > kMaxPrettyBytes) {
+    return;
+  }
   if (expr.kind == ExprKind::kUnary) {
     return AppendUnary(As<UnaryExpr>(expr), level);
   }
@@ -135,12 +140,14 @@ void PrettyPrinter::AppendBinary(const BinaryExpr& binary, int level) {
   Append(*binary.left, level + 1);
   // The two places where a left side would read on into the operator, as on one line (printer.cc).
   const size_t first = out_.find_first_not_of(' ', start);
-  if (binary.op == BinaryOp::kPower && out_[first] == '+') {
+  if (binary.op == BinaryOp::kPower && first != out_.npos && out_[first] == '+') {
     out_.erase(first, 1);
   }
   if (binary.op <= BinaryOp::kPower && EndsInOpenOffset(*binary.left)) {
     constexpr std::string_view kOffset = " offset ";
-    out_.insert(out_.rfind(" offset (") + kOffset.size(), 1, '+');
+    if (const size_t offset = out_.rfind(" offset ("); offset != out_.npos) {
+      out_.insert(offset + kOffset.size(), 1, '+');
+    }
   }
   out_ += '\n';
   AppendIndent(level);
@@ -163,21 +170,27 @@ void PrettyPrinter::AppendCall(const CallExpr& call, int level) {
 }
 
 void PrettyPrinter::AppendUnary(const UnaryExpr& unary, int level) {
-  const size_t start = out_.size();
+  AppendIndent(level);
+  out_ += unary.negative ? '-' : '+';
+  behind_sign_ = true;
   Append(*unary.expr, level);
-  // The sign stands where the indented operand began.
-  const size_t first = out_.find_first_not_of(' ', start);
-  out_.erase(start, first - start);
-  out_.insert(start,
-              std::string(2 * static_cast<size_t>(level), ' ') + (unary.negative ? '-' : '+'));
+}
+
+void PrettyPrinter::AppendIndent(int level) {
+  out_.append(behind_sign_ ? 0 : 2 * static_cast<size_t>(level), ' ');
+  behind_sign_ = false;
 }
 
 }  // namespace
 
-std::string PrettyPrint(const Expr& expr) {
+StatusOr<std::string> PrettyPrint(const Expr& expr) {
   PrettyPrinter printer(expr);
   printer.Append(expr, 0);
-  return printer.Take();
+  std::string text = printer.Take();
+  if (text.size() > kMaxPrettyBytes) {
+    return ResourceExhausted("the formatted query has more than {} bytes", kMaxPrettyBytes);
+  }
+  return text;
 }
 
 }  // namespace tsdbd::query

@@ -18,7 +18,11 @@ constexpr ParserOptions kEverything = {.experimental_functions = true,
 
 std::string Pretty(std::string_view query) {
   const auto expr = ParseExpression(query, kEverything);
-  return expr.ok() ? PrettyPrint(**expr) : std::string(Message(expr.status()));
+  if (!expr.ok()) {
+    return std::string(Message(expr.status()));
+  }
+  const auto pretty = PrettyPrint(**expr);
+  return pretty.ok() ? *pretty : std::string(Message(pretty.status()));
 }
 
 // A metric name of `size` characters.
@@ -55,6 +59,8 @@ TEST(PrettyPrinter, WritesASignBeforeItsOperand) {
   const std::string a = Name('a', 101);
   EXPECT_EQ(Pretty("-(" + a + ")"), "-(\n  " + a + "\n)");
   EXPECT_EQ(Pretty("(-" + a + ")"), "(\n  -" + a + "\n)");
+  EXPECT_EQ(Pretty("-(-" + a + " + 1)"), "-(\n    -" + a + "\n  +\n    1\n)");
+  EXPECT_EQ(Pretty("-max_over_time(a[1h:])"), "-max_over_time(a[1h:])");
   EXPECT_EQ(Pretty("abs(-sum(" + a + "))"), "abs(\n  -sum(\n    " + a + "\n  )\n)");
 }
 
@@ -124,7 +130,7 @@ TEST(PrettyPrinter, WritesWhatReadsBackTheSame) {
       continue;
     }
     ++parsed;
-    const std::string pretty = PrettyPrint(**expr);
+    const std::string pretty = PrettyPrint(**expr).value();
     const auto again = ParseExpression(pretty, kEverything);
     ASSERT_TRUE(again.ok()) << pretty << "\nfrom " << query << ", seed " << kSeed;
     ASSERT_EQ(Print(**again), Print(**expr)) << pretty << "\nfrom " << query << ", seed " << kSeed;
@@ -140,6 +146,18 @@ TEST(PrettyPrinter, TakesTheDeepestTreeInTimeThatGrowsWithItsSize) {
   const std::string pretty = Pretty(query);
   EXPECT_GT(pretty.size(), query.size());
   EXPECT_EQ(pretty.find("parse error"), std::string::npos);
+}
+
+TEST(PrettyPrinter, RefusesWhatIndentationMakesTooLong) {
+  std::string query = "label_join(a,'b','c'";
+  for (int i = 0; i < 20'000; ++i) {
+    query += ",''";
+  }
+  query += ")";
+  for (int i = 0; i + 10 < kMaxTreeDepth; ++i) {
+    query += "+a";
+  }
+  EXPECT_EQ(Pretty(query), "the formatted query has more than 33554432 bytes");
 }
 
 }  // namespace

@@ -99,8 +99,8 @@ Status FormatQuery(const ReadRequest& read, AnswerStream* answer) {
   if (!expr.ok()) {
     return query::InvalidParameter("query", expr.status());
   }
-  answer->Write(
-      fmt::format(R"({{"status":"success","data":{}}})", JsonText(query::PrettyPrint(**expr))));
+  ASSIGN_OR_RETURN(const std::string pretty, query::PrettyPrint(**expr));
+  answer->Write(fmt::format(R"({{"status":"success","data":{}}})", JsonText(pretty)));
   return OkStatus();
 }
 

@@ -9,7 +9,9 @@
 #include "query/engine.h"
 #include "query/memory_source_testing.h"
 #include "query/parser.h"
+#include "query/pretty_printer.h"
 #include "query/printer.h"
+#include "query/tree_writer.h"
 
 namespace tsdbd::query {
 namespace {
@@ -31,6 +33,18 @@ const MemorySource& Data() {
   return *kSource;
 }
 
+// The same over many lines; and the tree's JSON is written.
+void CheckFormats(const Expr& expr, std::string_view printed) {
+  const auto pretty = PrettyPrint(expr);
+  if (!pretty.ok() || pretty->size() > kMaxQueryBytes) {
+    return;
+  }
+  const auto again = ParseExpression(*pretty, kEverything);
+  CHECK(again.ok());
+  CHECK(Print(**again) == printed);
+  CHECK(WriteTree(expr, [](std::string_view) { return true; }));
+}
+
 void CheckRoundTrip(std::string_view text) {
   const auto expr = ParseExpression(text, kEverything);
   if (!expr.ok()) {
@@ -47,6 +61,7 @@ void CheckRoundTrip(std::string_view text) {
   CHECK(again.ok());
   CHECK((*again)->type == (*expr)->type);
   CHECK(Print(**again) == printed);
+  CheckFormats(**expr, printed);
 }
 
 void CheckEvaluation(std::string_view text) {
