@@ -65,7 +65,7 @@ void FillRow(std::span<const double> left, std::span<const double> right, std::s
   INDEPENDENT_TURNS
   for (size_t i = 0; i < count; ++i) {
     const double computed = compute(a[i], b[i]);
-    const bool absent = IsAbsent(a[i]) | IsAbsent(b[i]);
+    const bool absent = IsAbsent(a[i]) || IsAbsent(b[i]);
     result[i] = absent ? kAbsent : computed;
   }
 }

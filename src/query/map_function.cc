@@ -162,9 +162,9 @@ void Round(ScalarArguments arguments, std::span<double> row) {
 // Of a NaN and a number: NaN, unless the number is the infinity that wins against all.
 double Larger(double a, double b) {
   const double larger = a > b ? a : b;
-  const double decided = (a == 0) & (b == 0) ? a + b : larger;  // 0 is larger than -0
-  const double undecided = (a == kInfinity) | (b == kInfinity) ? kInfinity : a + b;
-  return std::isnan(a) | std::isnan(b) ? undecided : decided;
+  const double decided = a == 0 && b == 0 ? a + b : larger;  // 0 is larger than -0
+  const double undecided = a == kInfinity || b == kInfinity ? kInfinity : a + b;
+  return std::isnan(a) || std::isnan(b) ? undecided : decided;
 }
 
 double Smaller(double a, double b) {
@@ -176,7 +176,7 @@ void ClampRow(std::span<double> row, auto min_at, auto max_at) {
     const double min = min_at(i);
     const double max = max_at(i);
     const double clamped = Larger(min, Smaller(max, row[i]));
-    row[i] = IsAbsent(row[i]) | (max < min) ? kAbsent : clamped;
+    row[i] = IsAbsent(row[i]) || max < min ? kAbsent : clamped;
   }
 }
 

@@ -87,7 +87,7 @@ Neighbours SelectByHistogram(std::span<const double> values, const Buckets& buck
   for (const double value : values) {
     collected[count] = value;
     const size_t bucket = buckets.Of(value);
-    count += (bucket >= first) & (bucket <= last) ? 1 : 0;
+    count += bucket >= first && bucket <= last ? 1 : 0;
   }
   return SelectInPlace({collected, count}, lower - before);
 }

@@ -18,7 +18,7 @@ bool IsReset(double before, double value) {
 }
 
 bool IsChange(double before, double value) {
-  return (value != before) & !(std::isnan(value) & std::isnan(before));
+  return value != before && !(std::isnan(value) && std::isnan(before));
 }
 
 // The i in [begin, end) with a counter reset between samples i - 1 and i. begin > 0.
