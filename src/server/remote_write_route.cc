@@ -132,6 +132,7 @@ class RemoteWriteHandler {
   void Store(const std::shared_ptr<RemoteWriteRequest>& request) const;
   Status Parse(const RemoteWriteRequest& request, RemoteWriteScratch* scratch) const;
   void Count(const ingest::RemoteWriteReport& report) const;
+  void Describe(const ingest::RemoteWriteReport& report) const;
   void Finish(RemoteWriteRequest* request, tsdb::WriteResult result) const;
   // Refuses a request that was not looked into or cannot be understood: nothing of it is stored.
   void RefuseWhole(RemoteWriteRequest* request, const Status& status) const;
@@ -173,6 +174,7 @@ void RemoteWriteHandler::Store(const std::shared_ptr<RemoteWriteRequest>& reques
     scratch.Trim();
     return;
   }
+  Describe(scratch.report);
   request->refused_series = scratch.report.refused_series_count;
   request->refused_samples = scratch.report.refused_sample_count;
   request->errors = std::move(scratch.report.errors);
@@ -217,6 +219,18 @@ void RemoteWriteHandler::Count(const ingest::RemoteWriteReport& report) const {
   add(metrics.remote_write_samples, report.sample_count);
   add(metrics.remote_write_exemplars_skipped, report.exemplar_count);
   add(metrics.remote_write_histograms_skipped, report.histogram_count);
+}
+
+void RemoteWriteHandler::Describe(const ingest::RemoteWriteReport& report) const {
+  for (const ingest::FamilyDescription& description : report.descriptions) {
+    const bool known = description.type <= static_cast<uint32_t>(MetricType::kStateSet);
+    // What the store has no room for is no reason to refuse samples.
+    (void)services_->metadata().Set(
+        description.family,
+        {.type = known ? static_cast<MetricType>(description.type) : MetricType::kUnknown,
+         .help = std::string(description.help),
+         .unit = std::string(description.unit)});
+  }
 }
 
 // On the loop thread, on a thread of the write pool or of the log.

@@ -11,6 +11,8 @@ namespace tsdbd::server {
 void AddInfluxWriteRoutes(Services* services, http::Router* router);
 // POST /api/v1/write: remote_write_route.cc.
 void AddRemoteWriteRoute(Services* services, http::Router* router);
+// POST /api/v1/read: remote_read_route.cc.
+void AddRemoteReadRoute(Services* services, http::Router* router);
 // /ping, /query: influx_query_routes.cc.
 void AddInfluxQueryRoutes(Services* services, http::Router* router);
 // /api/v1/query, query_range, query_exemplars, format_query, parse_query:
@@ -37,6 +39,7 @@ void AddAdminRoutes(Services* services, http::Router* router);
 inline void AddAllRoutes(Services* services, http::Router* router) {
   AddInfluxWriteRoutes(services, router);
   AddRemoteWriteRoute(services, router);
+  AddRemoteReadRoute(services, router);
   AddInfluxQueryRoutes(services, router);
   AddPrometheusQueryRoutes(services, router);
   AddPrometheusMetadataRoutes(services, router);
