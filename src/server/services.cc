@@ -10,9 +10,10 @@ namespace {
 constexpr size_t kAdminThreads = 1;
 constexpr size_t kAdminQueue = 64;
 
-// A query computes for seconds where a write needs the CPU for microseconds. At this niceness a
-// query thread weighs a third of a thread that takes writes, so that 40 heavy queries at once leave
-// the 99th percentile of writes below 100 ms. An otherwise idle CPU is the queries' as before.
+// A query computes for seconds where a write needs the CPU for microseconds, so writes go first: at
+// this niceness a query thread weighs a third of a thread that takes writes. With 40 clients that
+// query without a pause on two busy cores, the 99th percentile of writes was 10 to 18 % lower in
+// four paired runs (30 to 54 ms against 37 to 64). An otherwise idle CPU is the queries' as before.
 constexpr int kQueryNiceness = 5;
 
 // What tells how the daemon is, and so must be served before it is ready.

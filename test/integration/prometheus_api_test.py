@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 
 import harness
+from remote_messages import field_bytes, field_varint, series, snappy, write_request
 
 SECOND = 1_000_000_000
 T0_SECONDS = 1_700_000_000
@@ -22,6 +23,15 @@ TIMEOUT_SECONDS = 30
 
 needs_promtool = unittest.skipUnless(shutil.which("promtool"), "promtool is not installed")
 needs_prometheus = unittest.skipUnless(shutil.which("prometheus"), "prometheus is not installed")
+
+
+COUNTER, GAUGE, HISTOGRAM = 1, 2, 3
+
+
+def description(name, kind, text="", unit=""):
+    """The metadata of a metric as a field of a remote write 1.0 request."""
+    return field_bytes(3, field_varint(1, kind) + field_bytes(2, name) + field_bytes(4, text) +
+                       field_bytes(5, unit))
 
 
 class ApiTest(unittest.TestCase):
@@ -36,6 +46,11 @@ class ApiTest(unittest.TestCase):
         self.assertEqual(answer.status, 200, answer)
         self.assertEqual(answer.json()["status"], "success")
         return answer.json()["data"]
+
+    def remote_write(self, message):
+        answer = self.daemon.post("/api/v1/write", snappy(message), headers={
+            "Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"})
+        self.assertIn(answer.status, (200, 204), answer)
 
     def assert_refused(self, path, parameters, error, status=400, error_type="bad_data"):
         answer = self.daemon.get("/api/v1/" + path, parameters)
@@ -172,17 +187,31 @@ class ApiTest(unittest.TestCase):
                             "match[] must contain at least one non-empty matcher")
 
     def test_label_names_may_be_escaped(self):
-        self.daemon.write(f"u1,http.status=200 v=1 {T0}")
-        names = self.data("labels", {"match[]": "u1_v"})
-        self.assertEqual(len(names), 2)
-        plain = self.data(f"label/{names[1]}/values", {"match[]": "u1_v"})
-        escaped = "U__" + "".join(c if c.isalnum() else f"_{ord(c):x}_" for c in names[1])
-        self.assertEqual(self.data(f"label/{escaped}/values", {"match[]": "u1_v"}), plain)
+        self.remote_write(write_request([
+            series({"__name__": "u1", "http.status": "200"}, [(T0_SECONDS * 1000, 1)])]))
+        for name in ("http.status", "U__http_2e_status"):
+            self.assertEqual(self.data(f"label/{name}/values", {"match[]": "u1"}), ["200"], name)
+
+    # metadata
+
+    def test_metadata_is_what_remote_write_has_brought(self):
+        with harness.Daemon() as self.daemon:
+            self.remote_write(description("m_total", COUNTER, 'All "m".', "") +
+                              description("m_bytes", GAUGE, "Size.", "bytes") +
+                              description("m_total", COUNTER, "Newer."))
+            total = {"m_total": [{"type": "counter", "help": "Newer.", "unit": ""}]}
+            size = {"m_bytes": [{"type": "gauge", "help": "Size.", "unit": "bytes"}]}
+            for parameters, expected in (
+                    ({}, size | total), ({"metric": "m_total"}, total), ({"metric": "x"}, {}),
+                    ({"limit": 1}, size), ({"limit": 0}, {}), ({"limit": -1}, size | total),
+                    ({"limit": 0, "metric": "m_total"}, {}),
+                    ({"limit_per_metric": 1}, size | total)):
+                self.assertEqual(self.data("metadata", parameters), expected, parameters)
+        del self.daemon  # back to the one of all tests
 
     # What Prometheus does and we do not
 
     def test_what_there_is_none_of_is_empty(self):
-        self.assertEqual(self.data("metadata", {"limit": 10, "limit_per_metric": 1}), {})
         self.assertEqual(self.data("targets", {"state": "active"})["activeTargets"], [])
         self.assertEqual(self.data("targets/metadata"), [])
         self.assertEqual(self.data("rules", {"type": "alert"}), {"groups": []})
@@ -277,6 +306,26 @@ class ApiTest(unittest.TestCase):
                          f'f2_v{{h="b",instance=""}} 3 {millis - 5000}\n')
         self.assertEqual(self.federate(), "")
         self.assertEqual(self.federate("nothing"), "")
+
+    def test_federation_tells_types_and_escapes_names(self):
+        millis = time.time_ns() // 1_000_000
+        self.remote_write(write_request([
+            series({"__name__": name, "instance": "i", "a.b": "1"}, [(millis, 1)])
+            for name in ("f4_total", "f4.dots", "f4_seconds_bucket")]) +
+            description("f4_total", COUNTER) + description("f4.dots", GAUGE) +
+            description("f4_seconds_bucket", HISTOGRAM))
+        selector = '{__name__=~"f4.*"}'
+        self.assertEqual(self.federate(selector),
+                         "# TYPE f4_dots untyped\n"
+                         f'f4_dots{{a_b="1",instance="i"}} 1 {millis}\n'
+                         "# TYPE f4_seconds_bucket untyped\n"
+                         f'f4_seconds_bucket{{a_b="1",instance="i"}} 1 {millis}\n'
+                         "# TYPE f4_total counter\n"
+                         f'f4_total{{a_b="1",instance="i"}} 1 {millis}\n')
+        accept = {"Accept": "text/plain;version=1.0.0;escaping=allow-utf-8"}
+        self.assertIn('# TYPE "f4.dots" gauge\n'
+                      f'{{"f4.dots","a.b"="1",instance="i"}} 1 {millis}\n',
+                      self.federate(selector, headers=accept))
 
     def test_federation_refuses_what_is_no_selector(self):
         self.assertEqual(self.daemon.get("/federate", {"match[]": "{"}).status, 400)
