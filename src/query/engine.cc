@@ -3,9 +3,10 @@
 #include <utility>
 
 #include "common/stages.h"
-#include "query/evaluator.h"
+#include "query/execution.h"
+#include "query/planner.h"
 #include "query/query_error.h"
-#include "query/result_labels.h"
+#include "query/result_builder.h"
 #include "query/text.h"
 
 namespace tsdbd::query {
@@ -47,42 +48,103 @@ StatusOr<StepGrid> MakeGrid(const model::TimeRange& range, int64_t step_ns,
   return StepGrid{.start = range.min, .end = range.max, .step_ns = step_ns, .count = steps + 1};
 }
 
-// The same scalar at every step.
-MatrixSeries RepeatScalar(double value, const StepGrid& grid) {
-  MatrixSeries series;
-  for (size_t step = 0; step < grid.count; ++step) {
-    series.samples.timestamps.push_back(grid.start + static_cast<int64_t>(step) * grid.step_ns);
+// What one query needs until its result has been read.
+struct RunningQuery {
+  RunningQuery(const model::SeriesSource* source, const QueryOptions& query_options,
+               std::string_view text)
+      : options(query_options), execution(source, &options, text) {}
+
+  QueryOptions options;
+  ExprPtr expr;
+  Execution execution;
+};
+
+Status EvaluateVector(RunningQuery* query, const StepGrid& grid, bool instant,
+                      QueryResult* result) {
+  Execution& execution = query->execution;
+  StageTimer timer(Stage::kQueryPlan);
+  const int64_t start_ns = MonotonicNanos();
+  ASSIGN_OR_RETURN(const OperatorPtr root, Planner(&execution, grid).Plan(*query->expr));
+  timer.Next(Stage::kQueryEvaluate);
+  RETURN_IF_ERROR(root->Prepare());
+  result->stats.prepare_ns = MonotonicNanos() - start_ns;
+  if (!instant) {
+    RETURN_IF_ERROR(BuildMatrix(&execution, root, result));
+  } else if (result->type == ValueType::kScalar) {
+    RETURN_IF_ERROR(root->Compute(0, 1, &result->scalar));
+  } else {
+    RETURN_IF_ERROR(BuildVector(&execution, root, result));
   }
-  series.samples.values.assign(grid.count, value);
-  return series;
+  timer.set_items(execution.samples_read());
+  if (query->options.explain) {
+    result->explain = root->Explain();
+  }
+  return OkStatus();
+}
+
+Status EvaluateRange(RunningQuery* query, const StepGrid& grid, QueryResult* result) {
+  const StageTimer timer(Stage::kQueryEvaluate);
+  auto range = std::make_shared<PlannedRange>();
+  ASSIGN_OR_RETURN(*range, Planner(&query->execution, grid).PlanRange(*query->expr));
+  RETURN_IF_ERROR(range->source->Prepare());
+  return BuildSamples(&query->execution, std::move(range), result);
+}
+
+StatusOr<QueryResult> Evaluate(std::shared_ptr<RunningQuery> query, const StepGrid& grid,
+                               bool instant) {
+  const int64_t start_ns = MonotonicNanos();
+  QueryResult result;
+  result.type = query->expr->type;
+  result.time = grid.start;
+  result.pins.push_back(query);  // the plan points into it
+  const Expr& inner = WithoutParens(*query->expr);
+  if (inner.kind == ExprKind::kString) {
+    result.text = As<StringLiteral>(inner).value;
+  } else if (result.type == ValueType::kMatrix) {
+    RETURN_IF_ERROR(EvaluateRange(query.get(), grid, &result));
+  } else {
+    RETURN_IF_ERROR(EvaluateVector(query.get(), grid, instant, &result));
+  }
+  if (!instant) {
+    result.type = ValueType::kMatrix;
+  }
+  query->execution.annotations().Take(&result.warnings, &result.infos);
+  result.stats.evaluate_ns = MonotonicNanos() - start_ns;
+  result.stats.samples = query->execution.samples_read();
+  result.stats.peak_memory_bytes = query->execution.peak_memory_bytes();
+  return result;
 }
 
 }  // namespace
 
 StatusOr<QueryResult> Engine::Instant(std::string_view text, model::Timestamp time,
                                       const QueryOptions& options) const {
-  ASSIGN_OR_RETURN(const ExprPtr expr, Parse(text, options));
-  const StepGrid grid{.start = time, .end = time, .instant = true};
-  ASSIGN_OR_RETURN(QueryResult result, Evaluator(source_, &options, grid).Evaluate(*expr));
-  result.time = time;
+  const int64_t start_ns = MonotonicNanos();
+  auto query = std::make_shared<RunningQuery>(source_, options, text);
+  ASSIGN_OR_RETURN(query->expr, Parse(text, options));
+  const int64_t parse_ns = MonotonicNanos() - start_ns;
+  ASSIGN_OR_RETURN(QueryResult result,
+                   Evaluate(std::move(query), {.start = time, .end = time}, /*instant=*/true));
+  result.stats.parse_ns = parse_ns;
   return result;
 }
 
 StatusOr<QueryResult> Engine::Range(std::string_view text, model::TimeRange range, int64_t step_ns,
                                     const QueryOptions& options) const {
   ASSIGN_OR_RETURN(const StepGrid grid, MakeGrid(range, step_ns, options.max_points_per_series));
-  ASSIGN_OR_RETURN(const ExprPtr expr, Parse(text, options));
-  if (expr->type != ValueType::kScalar && expr->type != ValueType::kVector) {
+  const int64_t start_ns = MonotonicNanos();
+  auto query = std::make_shared<RunningQuery>(source_, options, text);
+  ASSIGN_OR_RETURN(query->expr, Parse(text, options));
+  const int64_t parse_ns = MonotonicNanos() - start_ns;
+  const ValueType type = query->expr->type;
+  if (type != ValueType::kScalar && type != ValueType::kVector) {
     return InvalidParameter(
         "query", InvalidArgument("invalid expression type {} for range query, must be Scalar or "
                                  "instant Vector",
-                                 Quote(DocumentedTypeName(expr->type))));
+                                 Quote(DocumentedTypeName(type))));
   }
-  ASSIGN_OR_RETURN(QueryResult result, Evaluator(source_, &options, grid).Evaluate(*expr));
-  if (result.type == ValueType::kScalar) {
-    result.matrix.push_back(RepeatScalar(result.scalar, grid));
-  }
-  result.type = ValueType::kMatrix;
+  ASSIGN_OR_RETURN(QueryResult result, Evaluate(std::move(query), grid, /*instant=*/false));
+  result.stats.parse_ns = parse_ns;
   return result;
 }
 

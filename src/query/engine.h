@@ -1,19 +1,21 @@
 #pragma once
 // Engine: evaluates PromQL over a SeriesSource. Thread-safe: queries run side by side, each on its
-// caller's thread.
+// caller's thread, and on idle threads of QueryOptions::helpers.
 //
-// Times are nanoseconds. A sample belongs to the step at `t` if it lies in (t - window, t]: open on
-// the left, as Prometheus 3 has it. A staleness marker ends its series at that moment.
+// The semantics are Prometheus 3's: a sample belongs to the step at `t` if it lies in
+// (t - window, t], open on the left; a staleness marker ends its series at that moment; a metric
+// name that a function takes away goes at the end of the query, so that until then it can be
+// matched and grouped by. Times are nanoseconds.
 //
-// This evaluator knows literals, parentheses, signs, instant vector selectors, and range selectors
-// at one instant, with offset and @. The parser knows the whole language; what it accepts and this
-// evaluator does not compute is answered with kUnimplemented.
+// How: a plan of operators (operator.h) gives rows of steps, a batch of series at a time; see
+// docs/architecture.md.
 
 #include <cstdint>
 #include <string_view>
 
 #include "common/clock.h"
 #include "common/status.h"
+#include "common/thread_pool.h"
 #include "model/sample.h"
 #include "model/series_source.h"
 #include "query/parser.h"
@@ -24,15 +26,21 @@ namespace tsdbd::query {
 struct QueryOptions {
   // How far back an instant selector looks for a sample, more than 0; Prometheus' default.
   int64_t lookback_delta_ns = 300 * kNanosPerSecond;
+  // The step of sub-queries that name none; Prometheus' default evaluation interval.
+  int64_t default_subquery_step_ns = 60 * kNanosPerSecond;
   // Steps of a range query; Prometheus' own limit: a week of minutes, a year of hours.
   uint64_t max_points_per_series = 11'000;
-  // Samples held in memory at once: 16 bytes each, so 800 MB at the most.
+  // Samples of one series, or steps of one sub-query, in memory at once.
   uint64_t max_samples = 50'000'000;
   // Series that one selector may match: twice the million active series we build for.
   uint64_t max_series = 2'000'000;
-  // 0: no limit. Looked at between series.
+  // What one query holds in memory: rows, groups, results.
+  uint64_t max_memory_bytes = uint64_t{256} << 20;
+  // 0: no limit. Looked at between batches of series, every few ms.
   int64_t timeout_ns = 30 * kNanosPerSecond;
-  const model::CancelToken* cancel = nullptr;  // may be null; looked at between series
+  const model::CancelToken* cancel = nullptr;  // may be null; looked at like the timeout
+  ThreadPool* helpers = nullptr;               // may be null; its idle threads take a part
+  bool explain = false;                        // fills QueryResult::explain
   ParserOptions parser;
 };
 

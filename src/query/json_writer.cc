@@ -121,21 +121,60 @@ bool WriteVector(const QueryResult& result, JsonStream* stream) {
   return true;
 }
 
+bool WriteSamples(const model::SampleColumns& samples, JsonStream* stream) {
+  for (size_t i = 0; i < samples.size(); ++i) {
+    if (i != 0) {
+      stream->Raw(',');
+    }
+    WritePoint(samples.timestamps[i], samples.values[i], stream);
+    if (!stream->Yield()) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// `times[s]` is what stands before the value of step s: `[1435781430.781,`.
+bool WriteRow(std::span<const double> row, std::span<const std::string> times,
+              JsonStream* stream) {
+  bool first = true;
+  for (size_t step = 0; step < row.size(); ++step) {
+    if (IsAbsent(row[step])) {
+      continue;
+    }
+    if (!first) {
+      stream->Raw(',');
+    }
+    first = false;
+    stream->Raw(times[step]);
+    stream->SampleValue(row[step]);
+    stream->Raw(']');
+    if (!stream->Yield()) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::vector<std::string> StepTexts(const StepGrid& grid) {
+  std::vector<std::string> texts(grid.count, "[");
+  for (size_t step = 0; step < grid.count; ++step) {
+    AppendSeconds(grid.TimeAt(step), &texts[step]);
+    texts[step] += ',';
+  }
+  return texts;
+}
+
 bool WriteMatrix(const QueryResult& result, JsonStream* stream) {
+  const std::vector<std::string> times = StepTexts(result.grid);
   bool first_series = true;
   for (const MatrixSeries& series : result.matrix) {
     stream->Raw(first_series ? "{\"metric\":" : ",{\"metric\":");
     first_series = false;
     stream->Labels(series.labels);
     stream->Raw(",\"values\":[");
-    for (size_t i = 0; i < series.samples.size(); ++i) {
-      if (i != 0) {
-        stream->Raw(',');
-      }
-      WritePoint(series.samples.timestamps[i], series.samples.values[i], stream);
-      if (!stream->Yield()) {
-        return false;
-      }
+    if (!WriteSamples(series.samples, stream) || !WriteRow(series.row, times, stream)) {
+      return false;
     }
     stream->Raw("]}");
   }

@@ -145,6 +145,10 @@ void AddQueryKeys(QueryConfig* query, std::vector<ConfigKey>* keys) {
                               {kNanosPerMilli, kNanosPerDay}));
   keys->push_back(CountKey("query.max_series", &options->max_series, {1, 1'000'000'000}));
   keys->push_back(CountKey("query.max_samples", &options->max_samples, {1, 1'000'000'000'000}));
+  keys->push_back(SizeKey("query.max_memory", &options->max_memory_bytes,
+                          {uint64_t{1} << 20, uint64_t{1} << 40}));
+  keys->push_back(DurationKey("query.subquery_step", &options->default_subquery_step_ns, 1,
+                              {kNanosPerMilli, 24 * kNanosPerHour}));
   keys->push_back(CountKey("query.max_points", &options->max_points_per_series, {1, 10'000'000}));
   query::ParserOptions* parser = &options->parser;
   keys->push_back(CountKey("query.max_nesting", &parser->max_nesting, {1, query::kMaxNesting}));

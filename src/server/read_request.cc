@@ -115,6 +115,7 @@ ReadRequest::ReadRequest(Services* services, std::shared_ptr<http::Exchange> exc
       start_nanos_(MonotonicNanos()),
       options_(services->config().query.options) {
   options_.cancel = cancel_.get();
+  options_.helpers = &services->query_pool();
   exchange_->OnCancel([cancel = cancel_] { cancel->Cancel(); });
 }
 

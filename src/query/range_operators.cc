@@ -1,0 +1,164 @@
+#include "query/range_operators.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "query/text.h"
+
+namespace tsdbd::query {
+namespace {
+
+using model::SampleColumns;
+using model::Timestamp;
+
+// The most samples that one call of a range function may visit: a few ms of work, between two
+// looks at whether the query is to stop.
+constexpr uint64_t kMaxVisitsPerCall = 1 << 21;
+
+bool LooksLikeCounter(std::string_view metric_name) {
+  return metric_name.empty() || metric_name.ends_with("_total") || metric_name.ends_with("_sum") ||
+         metric_name.ends_with("_count") || metric_name.ends_with("_bucket");
+}
+
+}  // namespace
+
+struct RangeOperator::Scratch {
+  SampleColumns samples;
+  // The windows over `samples`, and the timestamps they were found for: series that are scraped
+  // together have the same.
+  std::vector<Timestamp> known_timestamps;
+  std::vector<uint32_t> begins;
+  std::vector<uint32_t> ends;
+};
+
+Status RangeOperator::DoPrepare() {
+  RETURN_IF_ERROR(source_->Prepare());
+  for (const OperatorPtr& parameter : parameter_operators_) {
+    std::vector<double>& values = parameters_.emplace_back(steps());
+    RETURN_IF_ERROR(parameter->Compute(0, 1, values.data()));
+  }
+  set_series_count(source_->series_count());
+  return call_.check_parameters && series_count() > 0 ? call_.check_parameters(parameters_)
+                                                      : OkStatus();
+}
+
+Status RangeOperator::DoCompute(size_t first, size_t count, double* values) {
+  Scratch scratch;
+  for (size_t i = 0; i < count; ++i, values += steps()) {
+    RETURN_IF_ERROR(source_->Read(first + i, &scratch.samples));
+    if (scratch.samples.size() == 0) {
+      std::fill_n(values, steps(), kAbsent);
+      continue;
+    }
+    if (scratch.samples.timestamps != scratch.known_timestamps) {
+      FindWindows(&scratch);
+    }
+    RETURN_IF_ERROR(Apply(scratch, values));
+    if (call_.counter_argument != nullptr) {
+      NoteIfNoCounter(first + i, values);
+    }
+  }
+  return OkStatus();
+}
+
+void RangeOperator::FindWindows(Scratch* scratch) const {
+  const std::vector<Timestamp>& timestamps = scratch->samples.timestamps;
+  const auto count = static_cast<uint32_t>(timestamps.size());
+  scratch->begins.resize(steps());
+  scratch->ends.resize(steps());
+  uint32_t begin = 0;
+  uint32_t end = 0;
+  for (size_t step = 0; step < steps(); ++step) {
+    const Timestamp moment = windows_.At(step);
+    const model::TimeRange window = windows_.Window(moment);
+    while (end < count && timestamps[end] <= window.max) {
+      ++end;
+    }
+    while (begin < end && timestamps[begin] < window.min) {
+      ++begin;
+    }
+    scratch->begins[step] = begin;
+    scratch->ends[step] = end;
+  }
+  scratch->known_timestamps = timestamps;
+}
+
+Status RangeOperator::Apply(const Scratch& scratch, double* values) const {
+  for (size_t first = 0; first < steps();) {
+    size_t end = first;
+    for (uint64_t visits = 0; end < steps() && visits < kMaxVisitsPerCall; ++end) {
+      visits += scratch.ends[end] - scratch.begins[end];
+    }
+    const size_t count = end - first;
+    RangeInput input{.timestamps = scratch.samples.timestamps,
+                     .values = scratch.samples.values,
+                     .begins = std::span(scratch.begins).subspan(first, count),
+                     .ends = std::span(scratch.ends).subspan(first, count),
+                     .first_window_end = windows_.At(first),
+                     .step_ns = windows_.step_ns,
+                     .range_ns = windows_.window_ns,
+                     .first_time = grid().TimeAt(first),
+                     .grid_step_ns = grid().step_ns,
+                     .parameters = {}};
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      input.parameters[i] = std::span(parameters_[i]).subspan(first, count);
+    }
+    call_.function(input, {values + first, count});
+    first = end;
+    if (first < steps()) {
+      RETURN_IF_ERROR(execution().CheckAlive());
+    }
+  }
+  return OkStatus();
+}
+
+void RangeOperator::NoteIfNoCounter(size_t series, const double* values) const {
+  std::string_view name;
+  source_->GetLabelValues(model::kMetricName, series, 1, &name);
+  if (!LooksLikeCounter(name) &&
+      !std::all_of(values, values + steps(), [](double value) { return IsAbsent(value); })) {
+    execution().annotations().Inform(
+        fmt::format("metric might not be a counter, name does not end in "
+                    "_total/_sum/_count/_bucket: {}",
+                    Quote(name)),
+        *call_.counter_argument);
+  }
+}
+
+// ---- AbsentOverTimeOperator
+
+void AbsentOverTimeOperator::GetLabels(size_t /*series*/, model::LabelViews* labels) const {
+  labels->clear();
+  for (const model::Label& label : labels_) {
+    labels->push_back({label.name, label.value});
+  }
+}
+
+Status AbsentOverTimeOperator::DoPrepare() {
+  RETURN_IF_ERROR(source_->Prepare());
+  RETURN_IF_ERROR(execution().ReserveRows(1, steps()));
+  values_.assign(steps(), 1);
+  SampleColumns samples;
+  for (size_t series = 0; series < source_->series_count(); ++series) {
+    RETURN_IF_ERROR(source_->Read(series, &samples));
+    auto next = samples.timestamps.begin();
+    for (size_t step = 0; step < steps(); ++step) {
+      const model::TimeRange window = windows_.Window(windows_.At(step));
+      while (next != samples.timestamps.end() && *next < window.min) {
+        ++next;
+      }
+      if (next != samples.timestamps.end() && *next <= window.max) {
+        values_[step] = kAbsent;
+      }
+    }
+  }
+  set_series_count(1);
+  return OkStatus();
+}
+
+Status AbsentOverTimeOperator::DoCompute(size_t /*first*/, size_t /*count*/, double* values) {
+  std::ranges::copy(values_, values);
+  return OkStatus();
+}
+
+}  // namespace tsdbd::query
