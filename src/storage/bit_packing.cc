@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/check.h"
+#include "storage/short_integers.h"
 
 namespace tsdbd::storage {
 namespace {
@@ -45,6 +46,17 @@ void PackGroups(const uint64_t* in, size_t group_count, char* out) {
       filled %= 8;
     }
   }
+}
+
+// Copies `size` bytes, word by word: most are few.
+void CopyWords(const char* in, size_t size, char* out) {
+  for (; size >= sizeof(uint64_t); size -= sizeof(uint64_t)) {
+    std::memcpy(out, in, sizeof(uint64_t));
+    in += sizeof(uint64_t);
+    out += sizeof(uint64_t);
+  }
+  const uint64_t rest = ReadUnsigned(in, size);
+  std::memcpy(out, &rest, sizeof(rest));
 }
 
 using UnpackFunction = void (*)(const char*, size_t, uint64_t*);
@@ -105,7 +117,7 @@ void UnpackBits(std::string_view packed, size_t count, unsigned width, uint64_t*
   }
   // Near the end of the bytes: from a copy that may be read beyond.
   char copy[kMaxUnpackCount * kMaxPackedWidth / 8 + sizeof(uint64_t)];
-  std::memcpy(copy, packed.data(), PackedSize(count, width));
+  CopyWords(packed.data(), PackedSize(count, width), copy);
   kUnpackTable[width](copy, group_count, out);
 }
 

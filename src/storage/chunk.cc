@@ -188,6 +188,13 @@ int64_t ChunkView::RegularInterval() const {
              : 0;
 }
 
+ValueColumnView ChunkView::Values(size_t column) const {
+  const std::string_view bytes = Column(column);
+  return ValueColumnView(
+      bytes, row_count_,
+      static_cast<size_t>(bytes_.data() + bytes_.size() - (bytes.data() + bytes.size())));
+}
+
 model::Timestamp ChunkView::TimestampAt(size_t row) const {
   CHECK(row < row_count_);
   return Timestamps().At(row);
@@ -204,12 +211,12 @@ void ChunkView::DecodeTimestamps(size_t first, size_t count, model::Timestamp* o
 
 void ChunkView::DecodeColumn(size_t column, size_t first, size_t count, double* out) const {
   CHECK(first <= row_count_ && count <= row_count_ - first);
-  ValueColumnView(Column(column), row_count_).Decode(first, count, out);
+  Values(column).Decode(first, count, out);
 }
 
 double ChunkView::ValueAt(size_t column, size_t row) const {
   CHECK(row < row_count_);
-  return ValueColumnView(Column(column), row_count_).At(row);
+  return Values(column).At(row);
 }
 
 ColumnCodec ChunkView::codec(size_t column) const {

@@ -24,7 +24,9 @@ bool ChooseExponent(std::span<const double> values, unsigned* exponent);
 size_t ToIntegers(std::span<const double> values, unsigned exponent, uint64_t* integers,
                   uint16_t* exceptions);
 
-// out[i] = integers[i] / 10^exponent, integers being signed and of 51 bits; others give some value.
-void ToDoubles(const uint64_t* integers, size_t count, unsigned exponent, double* out);
+// out[i] = (integers[i] + base) / 10^exponent, the sums being signed and of 51 bits; others give
+// some value.
+void ToDoubles(const uint64_t* integers, size_t count, uint64_t base, unsigned exponent,
+               double* out);
 
 }  // namespace tsdbd::storage

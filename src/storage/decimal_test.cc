@@ -20,7 +20,7 @@ struct RoundTrip {
   RoundTrip(const std::vector<double>& values, unsigned exponent)
       : integers(values.size()), exceptions(values.size()), decoded(values.size()) {
     exceptions.resize(ToIntegers(values, exponent, integers.data(), exceptions.data()));
-    ToDoubles(integers.data(), integers.size(), exponent, decoded.data());
+    ToDoubles(integers.data(), integers.size(), /*base=*/0, exponent, decoded.data());
   }
   std::vector<uint64_t> integers;
   std::vector<uint16_t> exceptions;
@@ -39,6 +39,30 @@ TEST(DecimalTest, ParsedDecimalsAreExactAtTheirNumberOfDigits) {
     const RoundTrip trip(values, digits);
     EXPECT_TRUE(trip.exceptions.empty()) << digits;
     EXPECT_EQ(trip.decoded, values);
+  }
+}
+
+TEST(DecimalTest, DecodingDividesAsIfByADivision) {
+  const uint64_t seed = std::random_device()();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  constexpr size_t kCount = 20'000;
+  constexpr uint64_t kBase = 17;
+  std::vector<uint64_t> integers(kCount);
+  std::vector<double> decoded(kCount);
+  double power = 1;
+  for (unsigned exponent = 0; exponent <= kMaxDecimalExponent; ++exponent, power *= 10) {
+    for (uint64_t& integer : integers) {
+      // Of all lengths up to 51 bits, of both signs.
+      const auto value = static_cast<int64_t>(random()) >> (13 + random() % 50);
+      integer = static_cast<uint64_t>(value) - kBase;
+    }
+    ToDoubles(integers.data(), kCount, kBase, exponent, decoded.data());
+    for (size_t i = 0; i < kCount; ++i) {
+      const auto whole = static_cast<double>(static_cast<int64_t>(integers[i] + kBase));
+      ASSERT_EQ(std::bit_cast<uint64_t>(decoded[i]), std::bit_cast<uint64_t>(whole / power))
+          << whole << " / " << power;
+    }
   }
 }
 

@@ -101,8 +101,9 @@ void PackedIntegersEncoder::Append(std::string* out) const {
   }
 }
 
-PackedIntegersView::PackedIntegersView(std::string_view bytes, IntegerCoding coding, size_t count)
-    : bytes_(bytes), count_(count), coding_(coding) {
+PackedIntegersView::PackedIntegersView(std::string_view bytes, IntegerCoding coding, size_t count,
+                                       size_t slack_bytes)
+    : bytes_(bytes), count_(count), slack_bytes_(slack_bytes), coding_(coding) {
   base_bytes_ = static_cast<uint8_t>(bytes[0]) & 0xF;
   step_bytes_ = static_cast<uint8_t>(bytes[0]) >> 4;
   header_size_ = 1 + base_bytes_ + step_bytes_;
@@ -152,26 +153,32 @@ PackedIntegersView::ZoneView PackedIntegersView::Zone(size_t zone) const {
           .step = ReadSigned(header + 1 + base_bytes_, step_bytes_),
           .width = static_cast<uint8_t>(*header),
           .count = ValuesInZone(zone),
-          .bits = bytes_.substr(offset)};
+          .bits = {bytes_.data() + offset, bytes_.size() - offset + slack_bytes_}};
 }
 
-void PackedIntegersView::DecodeZone(size_t zone_index, uint64_t* out) const {
+void PackedIntegersView::DecodeZone(size_t zone, uint64_t* out) const {
+  const uint64_t base = DecodeZoneOffsets(zone, out);
+  for (size_t i = 0; i < ValuesInZone(zone); ++i) {
+    out[i] += base;
+  }
+}
+
+uint64_t PackedIntegersView::DecodeZoneOffsets(size_t zone_index, uint64_t* out) const {
   const ZoneView zone = Zone(zone_index);
   if (coding_ == IntegerCoding::kFrame) {
     UnpackBits(zone.bits, zone.count, zone.width, out);
-    for (size_t i = 0; i < zone.count; ++i) {
-      out[i] += zone.base;
-    }
-    return;
+    return zone.base;
   }
   uint64_t packed[kZoneBufferSize];
   UnpackBits(zone.bits, zone.count - 1, zone.width, packed);
-  uint64_t value = zone.base;
-  out[0] = value;
+  uint64_t offset = 0;
+  out[0] = 0;
+#pragma GCC unroll 8
   for (size_t i = 1; i < zone.count; ++i) {
-    value += zone.step + packed[i - 1];
-    out[i] = value;
+    offset += zone.step + packed[i - 1];
+    out[i] = offset;
   }
+  return zone.base;
 }
 
 uint64_t PackedIntegersView::At(size_t index) const {

@@ -66,11 +66,15 @@ class PackedIntegersView {
   // Nothing if `bytes` are not exactly a column of `count` values.
   static std::optional<PackedIntegersView> Open(std::string_view bytes, IntegerCoding coding,
                                                 size_t count);
-  // Of bytes that passed Open before.
-  PackedIntegersView(std::string_view bytes, IntegerCoding coding, size_t count);
+  // Of bytes that passed Open before. Behind them lie `slack_bytes` that may be read too, which
+  // saves copying the last zone to where it may be read beyond.
+  PackedIntegersView(std::string_view bytes, IntegerCoding coding, size_t count,
+                     size_t slack_bytes = 0);
 
   // All values of a zone; `out` has room for kZoneBufferSize.
   void DecodeZone(size_t zone, uint64_t* out) const;
+  // The same less the number returned, which the caller adds in passing.
+  uint64_t DecodeZoneOffsets(size_t zone, uint64_t* out) const;
   uint64_t At(size_t index) const;
 
  private:
@@ -79,7 +83,7 @@ class PackedIntegersView {
     uint64_t step;
     unsigned width;
     size_t count;           // values of the zone
-    std::string_view bits;  // from the zone's first bit to the end of the column
+    std::string_view bits;  // from the zone's first bit to the end of what may be read
   };
   size_t ZoneCount() const { return (count_ + kZoneRows - 1) / kZoneRows; }
   size_t ValuesInZone(size_t zone) const;
@@ -89,6 +93,7 @@ class PackedIntegersView {
 
   std::string_view bytes_;
   size_t count_;
+  size_t slack_bytes_;
   IntegerCoding coding_;
   unsigned base_bytes_ = 0;
   unsigned step_bytes_ = 0;

@@ -26,17 +26,30 @@ inline void AppendBytes(uint64_t value, unsigned bytes, std::string* out) {
   out->append(buffer, bytes);
 }
 
-inline uint64_t ReadUnsigned(const char* in, unsigned bytes) {
-  uint64_t value = 0;
-  std::memcpy(&value, in, bytes);
-  return value;
+// Two loads that may overlap in place of a memcpy of some bytes, which would be a call.
+inline uint64_t ReadUnsigned(const char* in, size_t bytes) {
+  if (bytes >= sizeof(uint32_t)) {
+    uint32_t low;
+    uint32_t high;
+    std::memcpy(&low, in, sizeof(low));
+    std::memcpy(&high, in + bytes - sizeof(high), sizeof(high));
+    return low | uint64_t{high} << (8 * (bytes - sizeof(high)));
+  }
+  if (bytes >= sizeof(uint16_t)) {
+    uint16_t low;
+    uint16_t high;
+    std::memcpy(&low, in, sizeof(low));
+    std::memcpy(&high, in + bytes - sizeof(high), sizeof(high));
+    return low | uint64_t{high} << (8 * (bytes - sizeof(high)));
+  }
+  return bytes == 0 ? 0 : static_cast<uint8_t>(*in);
 }
 
-inline uint64_t ReadSigned(const char* in, unsigned bytes) {
+inline uint64_t ReadSigned(const char* in, size_t bytes) {
   if (bytes == 0) {
     return 0;
   }
-  const unsigned shift = 64 - 8 * bytes;
+  const size_t shift = 64 - 8 * bytes;
   return static_cast<uint64_t>(static_cast<int64_t>(ReadUnsigned(in, bytes) << shift) >> shift);
 }
 

@@ -306,8 +306,9 @@ size_t TimestampColumnView::LowerBoundInZone(size_t zone_index, Timestamp timest
 
 void TimestampColumnView::Decode(size_t first, size_t count, Timestamp* out) const {
   if (codec_ == TimestampCodec::kRegular) {
-    for (size_t i = 0; i < count; ++i) {
-      out[i] = static_cast<Timestamp>(first_ + unit_ * (first + i));
+    uint64_t timestamp = first_ + unit_ * first;
+    for (size_t i = 0; i < count; ++i, timestamp += unit_) {
+      out[i] = static_cast<Timestamp>(timestamp);
     }
     return;
   }

@@ -126,8 +126,8 @@ std::optional<ValueColumnView> ValueColumnView::Open(std::string_view bytes, siz
   return view;
 }
 
-ValueColumnView::ValueColumnView(std::string_view bytes, size_t count)
-    : bytes_(bytes), count_(count) {
+ValueColumnView::ValueColumnView(std::string_view bytes, size_t count, size_t slack_bytes)
+    : bytes_(bytes), count_(count), slack_bytes_(slack_bytes) {
   if (!IsDecimal()) {
     return;
   }
@@ -194,13 +194,13 @@ void ValueColumnView::Decode(size_t first, size_t count, double* out) const {
 }
 
 void ValueColumnView::DecodeDecimals(size_t first, size_t count, double* out) const {
-  const PackedIntegersView integers(bytes_.substr(integers_offset_), Coding(), count_);
+  const PackedIntegersView integers = Integers();
   uint64_t zone_integers[kZoneBufferSize];
   for (size_t row = first; row < first + count;) {
     const size_t begin = row % kZoneRows;
     const size_t rows = std::min(kZoneRows - begin, first + count - row);
-    integers.DecodeZone(row / kZoneRows, zone_integers);
-    ToDoubles(zone_integers + begin, rows, exponent_, out + (row - first));
+    const uint64_t base = integers.DecodeZoneOffsets(row / kZoneRows, zone_integers);
+    ToDoubles(zone_integers + begin, rows, base, exponent_, out + (row - first));
     row += rows;
   }
   for (size_t i = FindException(first); i < exception_count_; ++i) {
@@ -223,10 +223,10 @@ double ValueColumnView::At(size_t row) const {
   if (exception < exception_count_ && ExceptionRow(exception) == row) {
     return ExceptionValue(exception);
   }
-  const PackedIntegersView integers(bytes_.substr(integers_offset_), Coding(), count_);
+  const PackedIntegersView integers = Integers();
   const uint64_t integer = integers.At(row);
   double value;
-  ToDoubles(&integer, 1, exponent_, &value);
+  ToDoubles(&integer, 1, /*base=*/0, exponent_, &value);
   return value;
 }
 

@@ -35,8 +35,8 @@ class ValueColumnView {
  public:
   // Nothing if `bytes` are not exactly a column of `count` values.
   static std::optional<ValueColumnView> Open(std::string_view bytes, size_t count);
-  // Of bytes that passed Open before.
-  ValueColumnView(std::string_view bytes, size_t count);
+  // Of bytes that passed Open before. `slack_bytes` more may be read behind them.
+  ValueColumnView(std::string_view bytes, size_t count, size_t slack_bytes = 0);
 
   ColumnCodec codec() const { return static_cast<ColumnCodec>(bytes_[0]); }
   void Decode(size_t first, size_t count, double* out) const;
@@ -54,10 +54,14 @@ class ValueColumnView {
   double ExceptionValue(size_t index) const;
   // The first exception at `row` or behind.
   size_t FindException(size_t row) const;
+  PackedIntegersView Integers() const {
+    return {bytes_.substr(integers_offset_), Coding(), count_, slack_bytes_};
+  }
   void DecodeDecimals(size_t first, size_t count, double* out) const;
 
   std::string_view bytes_;
   size_t count_;
+  size_t slack_bytes_;
   unsigned exponent_ = 0;
   size_t exception_count_ = 0;
   size_t exceptions_offset_ = 0;
