@@ -110,9 +110,9 @@ void SeriesIndex::Narrow(const model::Matcher& matcher, Roaring* candidates) con
   }
 }
 
-Roaring SeriesIndex::Candidates(std::string_view column_label,
-                                const std::vector<const Schema*>& schemas,
-                                const std::vector<model::Matcher>& matchers) const {
+SeriesIndex::Candidates SeriesIndex::FindCandidates(
+    std::string_view column_label, const std::vector<const Schema*>& schemas,
+    const std::vector<model::Matcher>& matchers) const {
   // An equality names few groups: begin with one, and leave the schemas to the caller. Without any,
   // begin with all groups of the schemas.
   const auto is_equality = [&](const model::Matcher& matcher) {
@@ -120,22 +120,54 @@ Roaring SeriesIndex::Candidates(std::string_view column_label,
            matcher.name() != column_label;
   };
   const auto first = std::ranges::find_if(matchers, is_equality);
-  Roaring candidates;
-  if (first != matchers.end()) {
+  Candidates candidates;
+  candidates.may_have_other_schemas = first != matchers.end();
+  if (candidates.may_have_other_schemas) {
     if (const LabelPair* pair = labels_->FindPair(first->name(), first->value())) {
-      pair->groups.UnionInto(&candidates);
+      pair->groups.UnionInto(&candidates.groups);
     }
   } else {
     for (const Schema* schema : schemas) {
-      schema->groups.UnionInto(&candidates);
+      schema->groups.UnionInto(&candidates.groups);
     }
   }
   for (auto matcher = matchers.begin(); matcher != matchers.end(); ++matcher) {
     if (matcher != first && matcher->name() != column_label) {
-      Narrow(*matcher, &candidates);
+      Narrow(*matcher, &candidates.groups);
     }
   }
   return candidates;
+}
+
+void SeriesIndex::AppendMatches(std::string_view column_label,
+                                const std::vector<const Schema*>& schemas,
+                                const std::vector<model::Matcher>& matchers,
+                                const ColumnsOfSchema& columns_of, SelectedGroups* result) const {
+  const Candidates candidates = FindCandidates(column_label, schemas, matchers);
+  std::vector<uint32_t> ids(candidates.groups.cardinality());
+  candidates.groups.toUint32Array(ids.data());
+  result->groups.reserve(result->groups.size() + ids.size());
+  if (schemas.size() == 1 && !candidates.may_have_other_schemas) {
+    // The commonest selector, of one metric, needs not look at its groups: they may be many.
+    const uint32_t columns = columns_of.at(schemas[0]);
+    for (const uint32_t id : ids) {
+      result->groups.push_back({groups_[id], columns});
+    }
+    result->series_count += ids.size() * result->columns[columns].columns.size();
+    return;
+  }
+  constexpr size_t kPrefetchDistance = 16;  // enough for the misses to overlap
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (i + kPrefetchDistance < ids.size()) {
+      __builtin_prefetch(groups_[ids[i + kPrefetchDistance]]);
+    }
+    const Schema* schema = groups_[ids[i]]->schema;
+    const auto columns = columns_of.find(schema);
+    if (columns != columns_of.end() && schema->column_label == column_label) {
+      result->groups.push_back({groups_[ids[i]], columns->second});
+      result->series_count += result->columns[columns->second].columns.size();
+    }
+  }
 }
 
 StatusOr<SelectedGroups> SeriesIndex::Select(const std::vector<model::Matcher>& matchers,
@@ -147,7 +179,7 @@ StatusOr<SelectedGroups> SeriesIndex::Select(const std::vector<model::Matcher>& 
   SelectedGroups result;
   // A matcher's label can be the column label of some groups and an own label of others, so groups
   // are narrowed per column label (in practice __name__, and __field__ where that is configured).
-  absl::flat_hash_map<const Schema*, uint32_t> columns_of;
+  ColumnsOfSchema columns_of;
   std::map<std::string_view, std::vector<const Schema*>> schemas_by_label;
   labels_->ForEachSchema([&](const Schema* schema) NO_THREAD_SAFETY_ANALYSIS {
     SelectedGroups::Columns columns = MatchColumns(*schema, matchers);
@@ -159,14 +191,7 @@ StatusOr<SelectedGroups> SeriesIndex::Select(const std::vector<model::Matcher>& 
     result.columns.push_back(std::move(columns));
   });
   for (const auto& [column_label, schemas] : schemas_by_label) {
-    for (const uint32_t id : Candidates(column_label, schemas, matchers)) {
-      const Schema* schema = groups_[id]->schema;
-      const auto columns = columns_of.find(schema);
-      if (columns != columns_of.end() && schema->column_label == column_label) {
-        result.groups.push_back({groups_[id], columns->second});
-        result.series_count += result.columns[columns->second].columns.size();
-      }
-    }
+    AppendMatches(column_label, schemas, matchers, columns_of, &result);
   }
   if (max_series != 0 && result.series_count > max_series) {
     return ResourceExhausted("the selector matches {} series, more than the limit of {}",

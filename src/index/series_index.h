@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include <absl/container/flat_hash_map.h>
 #include <roaring/roaring.hh>
 
 #include "common/mutex.h"
@@ -67,14 +68,27 @@ class SeriesIndex {
   // Groups taken from the queue under one hold of the lock: bounds how long a query waits.
   static constexpr size_t kApplyBatch = 1024;
 
+  // Index into SelectedGroups::columns.
+  using ColumnsOfSchema = absl::flat_hash_map<const Schema*, uint32_t>;
+
   void Apply(IndexedGroup* group) REQUIRES(mutex_);
   // The columns of `schema` that all matchers on its column label accept.
   static SelectedGroups::Columns MatchColumns(const Schema& schema,
                                               const std::vector<model::Matcher>& matchers);
-  // The groups whose own labels match; those whose column label is not `column_label`, or whose
-  // schema is not in `schemas`, may be among them.
-  Roaring Candidates(std::string_view column_label, const std::vector<const Schema*>& schemas,
-                     const std::vector<model::Matcher>& matchers) const REQUIRES_SHARED(mutex_);
+  // Groups whose own labels match; those whose column label is not `column_label`, or whose schema
+  // is not in `schemas`, may be among them if it says so.
+  struct Candidates {
+    Roaring groups;
+    bool may_have_other_schemas = false;
+  };
+  Candidates FindCandidates(std::string_view column_label,
+                            const std::vector<const Schema*>& schemas,
+                            const std::vector<model::Matcher>& matchers) const
+      REQUIRES_SHARED(mutex_);
+  // Appends the groups of `schemas`, whose column label is `column_label`, that match.
+  void AppendMatches(std::string_view column_label, const std::vector<const Schema*>& schemas,
+                     const std::vector<model::Matcher>& matchers, const ColumnsOfSchema& columns_of,
+                     SelectedGroups* result) const REQUIRES_SHARED(mutex_);
   // *candidates &= the groups whose own label matcher.name() matches.
   void Narrow(const model::Matcher& matcher, Roaring* candidates) const REQUIRES_SHARED(mutex_);
 
