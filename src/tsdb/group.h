@@ -85,10 +85,17 @@ struct RowsSnapshot {
 static_assert(sizeof(RowsSnapshot) == 32);
 
 struct Group : index::IndexedGroup {
+  // First what queries look at, since they look at many groups: together with the base, two cache
+  // lines.
   SpinLock lock;
   // Whether another group of the head shares a series with this one, so that its rows must carry
   // write sequence numbers. Never set back.
   bool ordered GUARDED_BY(lock) = false;
+  GroupRows* frozen GUARDED_BY(lock) = nullptr;  // of the generation that is being flushed
+  GroupRows active GUARDED_BY(lock);
+
+  // Where the next row will lie: a hint, to prefetch it.
+  std::atomic<const void*> next_row = nullptr;
 
   // The group's number in the WAL of a generation: (generation << 32) | number.
   std::atomic<uint64_t> wal_reference = 0;
@@ -97,12 +104,6 @@ struct Group : index::IndexedGroup {
   std::atomic<uint64_t> wal_definitions = 0;
   // The batch that last decided to log the definition; only to do so once in a batch.
   std::atomic<uint64_t> defining_batch = 0;
-
-  // Where the next row will lie: a hint, to prefetch it.
-  std::atomic<const void*> next_row = nullptr;
-
-  GroupRows active GUARDED_BY(lock);
-  GroupRows* frozen GUARDED_BY(lock) = nullptr;  // of the generation that is being flushed
 
   std::atomic<index::RawKey*> keys = nullptr;
 

@@ -258,10 +258,8 @@ GroupSnapshot Head::Snapshot(Group* group, const model::TimeRange& range) {
 }
 
 void Head::PrefetchSnapshot(const Group* group) {
-  constexpr size_t kCacheLine = 64;
-  for (size_t offset = 0; offset < sizeof(Group); offset += kCacheLine) {
-    __builtin_prefetch(reinterpret_cast<const char*>(group) + offset);
-  }
+  __builtin_prefetch(group);
+  __builtin_prefetch(&group->next_row);  // behind the rows, in their line or the next
 }
 
 bool Head::Freeze(Group* group, uint64_t generation) {

@@ -8,8 +8,7 @@
 namespace tsdbd::tsdb {
 namespace {
 
-// Chunks ahead of the one that is opened: enough for the misses of their beginnings to overlap.
-constexpr size_t kPrefetchDistance = 8;
+constexpr size_t kCacheLine = 64;
 
 // Appends rows of an open buffer, as they were written.
 void AppendBuffer(const RowPart& part, const model::TimeRange& range, const RowSink& sink) {
@@ -126,15 +125,24 @@ std::span<const ChunkEntry> ChunksNear(const RowsSnapshot& rows, const model::Ti
   return {first, end};
 }
 
+void PrefetchChunk(std::span<const ChunkEntry> chunks, size_t index) {
+  if (index < chunks.size()) {
+    const auto* chunk = reinterpret_cast<const char*>(chunks[index].chunk);
+    __builtin_prefetch(chunk);
+    __builtin_prefetch(chunk + kCacheLine);  // the directory of a chunk of many columns
+  }
+}
+
 }  // namespace
 
 void AddParts(const RowsSnapshot& rows, uint32_t first_column, const model::TimeRange& range,
               std::vector<RowPart>* parts) {
   const std::span<const ChunkEntry> chunks = ChunksNear(rows, range);
+  for (size_t i = 0; i < std::min(chunks.size(), kPartsPrefetched); ++i) {
+    PrefetchChunk(chunks, i);
+  }
   for (size_t i = 0; i < chunks.size(); ++i) {
-    if (i + kPrefetchDistance < chunks.size()) {
-      __builtin_prefetch(chunks[i + kPrefetchDistance].chunk);
-    }
+    PrefetchChunk(chunks, i + kPartsPrefetched);
     const ChunkEntry& entry = chunks[i];
     if (range.Overlaps({entry.min_time, entry.max_time})) {
       parts->push_back({.min_time = entry.min_time,
@@ -161,6 +169,9 @@ void AddParts(const storage::Block& block, uint32_t group, uint32_t first_column
               const model::TimeRange& range, std::vector<RowPart>* parts) {
   const std::span<const storage::ChunkRef> chunks = block.Chunks(group);
   auto ref = std::ranges::lower_bound(chunks, range.min, {}, &storage::ChunkRef::max_time);
+  for (auto ahead = ref; ahead != chunks.end() && ahead->min_time <= range.max; ++ahead) {
+    block.PrefetchChunk(*ahead);
+  }
   for (; ref != chunks.end() && ref->min_time <= range.max; ++ref) {
     const StatusOr<storage::ChunkView> chunk = block.ReadChunk(group, *ref);
     if (!chunk.ok()) {
@@ -229,9 +240,11 @@ void ReadColumn(std::vector<RowPart>* parts, const model::TimeRange& range,
   samples->values.resize(row_count);
   ColumnWriter writer{.samples = samples};
   SortParts(parts);
+  PrefetchFirstParts(*parts);
   for (size_t begin = 0; begin < parts->size();) {
     const size_t end = ClusterEnd(*parts, begin);
     const RowPart& first = (*parts)[begin];
+    PrefetchPart(*parts, begin + kPartsPrefetched);
     if (end - begin > 1 || !first.sorted()) {
       writer.AddMerged(std::span<const RowPart>(*parts).subspan(begin, end - begin), range);
     } else if (first.buffer != nullptr) {

@@ -34,6 +34,9 @@ struct RowPart {
   size_t row_count() const { return buffer != nullptr ? buffer->row_count : chunk.row_count(); }
 };
 
+// Chunks ahead of the one that is looked at: enough for the misses to overlap.
+inline constexpr size_t kPartsPrefetched = 8;
+
 // Where rows go: appended to timestamps, to each of the columns, and to sequences if not null (0
 // for rows without one).
 struct RowSink {
@@ -69,6 +72,19 @@ inline size_t ClusterEnd(std::span<const RowPart> parts, size_t begin) {
     max_time = std::max(max_time, parts[end++].max_time);
   }
   return end;
+}
+
+// Fetches what reading the chunk at `index` needs first, if there is one.
+inline void PrefetchPart(std::span<const RowPart> parts, size_t index) {
+  if (index < parts.size() && parts[index].buffer == nullptr) {
+    parts[index].chunk.PrefetchColumn(parts[index].first_column);
+  }
+}
+
+inline void PrefetchFirstParts(std::span<const RowPart> parts) {
+  for (size_t i = 0; i < kPartsPrefetched; ++i) {
+    PrefetchPart(parts, i);
+  }
 }
 
 // Calls `visit` with each cluster of parts, in order of time. Sorts *parts.

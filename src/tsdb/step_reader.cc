@@ -17,7 +17,8 @@ bool IsDense(const RowPart& part, size_t step_count) {
 
 }  // namespace
 
-StepReader::StepReader(const model::StepTimes& times) : range_(times.Range()) {
+StepReader::StepReader(const model::StepTimes& times)
+    : range_(times.Range()), step_ns_(times.step_ns) {
   moments_.resize(times.count);
   window_begins_.resize(times.count);
   for (size_t step = 0; step < times.count; ++step) {
@@ -48,6 +49,7 @@ bool StepReader::ReadFromBuffer(const RowsSnapshot& rows, uint32_t column, doubl
 
 void StepReader::Read(std::vector<RowPart>* parts, double* values) {
   SortParts(parts);
+  PrefetchFirstParts(*parts);
   size_t step = 0;
   const auto count_before = [&](model::Timestamp time) {
     const auto bound =
@@ -57,6 +59,7 @@ void StepReader::Read(std::vector<RowPart>* parts, double* values) {
   step = parts->empty() ? count() : count_before(parts->front().min_time);
   std::fill_n(values, step, model::StaleMarker());
   for (size_t begin = 0; begin < parts->size();) {
+    PrefetchPart(*parts, begin + kPartsPrefetched);
     const size_t end = ClusterEnd(*parts, begin);
     const size_t end_step = end < parts->size() ? count_before((*parts)[end].min_time) : count();
     if (step < end_step) {
@@ -138,7 +141,14 @@ void StepReader::ReadMerged(std::span<const RowPart> cluster, Steps steps, doubl
 void StepReader::FindRows(const RowPart& part, Steps steps) {
   rows_.resize(steps.count());
   const int64_t interval_ns = part.chunk.RegularInterval();
-  if (interval_ns > 0) {
+  if (interval_ns != interval_ns_) {
+    interval_ns_ = interval_ns;
+    const bool is_even = interval_ns > 0 && step_ns_ > 0 && step_ns_ % interval_ns == 0;
+    rows_per_step_ = is_even ? step_ns_ / interval_ns : 0;
+  }
+  if (rows_per_step_ > 0) {
+    FindEvenRows(part, interval_ns, steps);
+  } else if (interval_ns > 0) {
     FindRegularRows(part, interval_ns, steps);
   } else if (steps.count() * kRowsPerAccess >= part.row_count()) {
     FindDecodedRows(part, steps);
@@ -162,6 +172,28 @@ void StepReader::FindRegularRows(const RowPart& part, int64_t interval_ns, Steps
     row += (row + 1) * interval_ns <= distance_ns;
     rows_[i] =
         IsInWindow(step, part.min_time + row * interval_ns) ? static_cast<uint16_t>(row) : kNoRow;
+  }
+}
+
+// The step is a multiple of the interval: all moments up to the last row lie equally far behind
+// their rows.
+void StepReader::FindEvenRows(const RowPart& part, int64_t interval_ns, Steps steps) {
+  size_t even_count = steps.count();
+  while (even_count > 0 && moments_[steps.first + even_count - 1] > part.max_time) {
+    --even_count;
+    rows_[even_count] = IsInWindow(steps.first + even_count, part.max_time)
+                            ? static_cast<uint16_t>(part.row_count() - 1)
+                            : kNoRow;
+  }
+  if (even_count == 0) {
+    return;
+  }
+  const int64_t first_row = (moments_[steps.first] - part.min_time) / interval_ns;
+  const bool is_in_window = IsInWindow(steps.first, part.min_time + first_row * interval_ns);
+  for (size_t i = 0; i < even_count; ++i) {
+    rows_[i] = is_in_window
+                   ? static_cast<uint16_t>(first_row + static_cast<int64_t>(i) * rows_per_step_)
+                   : kNoRow;
   }
 }
 

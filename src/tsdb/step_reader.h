@@ -44,6 +44,7 @@ class StepReader {
   // the window.
   void FindRows(const RowPart& part, Steps steps);
   void FindRegularRows(const RowPart& part, int64_t interval_ns, Steps steps);
+  void FindEvenRows(const RowPart& part, int64_t interval_ns, Steps steps);
   void FindDecodedRows(const RowPart& part, Steps steps);
   void FindSparseRows(const RowPart& part, Steps steps);
 
@@ -54,8 +55,14 @@ class StepReader {
   static constexpr uint16_t kNoRow = UINT16_MAX;
 
   model::TimeRange range_;
+  int64_t step_ns_;
   std::vector<model::Timestamp> moments_;        // rising, not strictly
   std::vector<model::Timestamp> window_begins_;  // the first timestamp in each step's window
+
+  // Of the chunk before, since its neighbours mostly have the same: the distance of its rows (0 if
+  // it is not regular), and how many of them a step passes if that is a whole number, or 0.
+  int64_t interval_ns_ = 0;
+  int64_t rows_per_step_ = 0;
 
   // Scratch.
   std::vector<uint16_t> rows_;
