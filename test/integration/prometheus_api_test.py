@@ -209,6 +209,24 @@ class ApiTest(unittest.TestCase):
                 self.assertEqual(self.data("metadata", parameters), expected, parameters)
         del self.daemon  # back to the one of all tests
 
+    def test_what_grafana_asks_is_answered(self):
+        # Its health check.
+        answer = self.daemon.post_form("/api/v1/query", {"query": "1+1", "time": 4})
+        self.assertEqual((answer.status, answer.json()), (200, {
+            "status": "success", "data": {"resultType": "scalar", "result": [4, "2"]}}))
+        # A panel.
+        self.daemon.write([f"g1,h={h} v={i} {T0 + i * 15 * SECOND}" for i in range(9) for h in "ab"])
+        answer = self.daemon.post_form("/api/v1/query_range", {
+            "query": "sum by (h) (rate(g1_v[1m0s]))", "start": T0_SECONDS + 60,
+            "end": T0_SECONDS + 120, "step": 15})
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual([len(series["values"]) for series in answer.json()["data"]["result"]],
+                         [5, 5])
+        # The query builder.
+        labels = self.daemon.post_form("/api/v1/labels", {
+            "match[]": '{__name__="g1_v"}', "start": T0_SECONDS, "end": T0_SECONDS + 120})
+        self.assertEqual(labels.json()["data"], ["__name__", "h"])
+
     # What Prometheus does and we do not
 
     def test_what_there_is_none_of_is_empty(self):
