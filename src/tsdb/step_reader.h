@@ -34,6 +34,8 @@ class StepReader {
     size_t count() const { return end - first; }
   };
 
+  // How many moments lie before `time`; `known` of them do.
+  size_t StepsBefore(model::Timestamp time, size_t known) const;
   // Each of these fills values[] for `steps`, whose moments lie at or behind the first row.
   void ReadCluster(std::span<const RowPart> cluster, Steps steps, double* values);
   void ReadBuffer(const RowsSnapshot& rows, uint32_t column, Steps steps, double* values) const;

@@ -108,12 +108,16 @@ void WriteHosts(Database* db) {
   }
 }
 
+// By name; made when first used, closed at the end of main.
+using Databases = std::map<std::string, std::unique_ptr<Database>>;
+Databases* g_databases = nullptr;
+
 // The hosts' database, in the head or flushed.
 Database* Hosts(bool flushed) {
-  static std::map<bool, std::unique_ptr<Database>> databases;
-  std::unique_ptr<Database>& db = databases[flushed];
+  const std::string name = flushed ? "flushed" : "head";
+  std::unique_ptr<Database>& db = (*g_databases)[name];
   if (db == nullptr) {
-    db = OpenDatabase(flushed ? "flushed" : "head");
+    db = OpenDatabase(name);
     WriteHosts(db.get());
     CHECK(!flushed || db->Flush().ok());
   }
@@ -121,7 +125,7 @@ Database* Hosts(bool flushed) {
 }
 
 Database* ManySeries() {
-  static std::unique_ptr<Database> db;
+  std::unique_ptr<Database>& db = (*g_databases)["series"];
   if (db == nullptr) {
     db = OpenDatabase("series");
     constexpr size_t kRowsPerWrite = 10'000;
@@ -276,6 +280,8 @@ int main(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) {
     return 1;
   }
+  tsdbd::tsdb::Databases databases;
+  tsdbd::tsdb::g_databases = &databases;
   tsdbd::tsdb::RegisterAll();
   benchmark::RunSpecifiedBenchmarks();
 }
