@@ -107,26 +107,28 @@ void StepReader::ReadBuffer(const RowsSnapshot& rows, uint32_t column, Steps ste
 }
 
 void StepReader::ReadChunk(const RowPart& part, Steps steps, double* values) {
+  rows_.resize(count());
+  decoded_.resize(storage::kMaxChunkRows);
   FindRows(part, steps);
+  const std::span<const uint16_t> rows = Rows(steps);
   const storage::ChunkView& chunk = part.chunk;
   const bool is_dense = IsDense(part, steps.count());
   size_t decoded_first = 0;
   if (is_dense) {
     const auto is_row = [](uint16_t row) { return row != kNoRow; };
-    const auto first = std::ranges::find_if(rows_, is_row);
-    if (first == rows_.end()) {
+    const auto first = std::ranges::find_if(rows, is_row);
+    if (first == rows.end()) {
       std::fill_n(values + steps.first, steps.count(), model::StaleMarker());
       return;
     }
     // Rows rise with the steps.
-    const auto last = std::find_if(rows_.rbegin(), rows_.rend(), is_row);
+    const auto last = std::find_if(rows.rbegin(), rows.rend(), is_row);
     decoded_first = *first;
-    const size_t count = *last - decoded_first + size_t{1};
-    decoded_.resize(count);
-    chunk.DecodeColumn(part.first_column, decoded_first, count, decoded_.data());
+    chunk.DecodeColumn(part.first_column, decoded_first, *last - decoded_first + size_t{1},
+                       decoded_.data());
   }
   for (size_t i = 0; i < steps.count(); ++i) {
-    const uint16_t row = rows_[i];
+    const uint16_t row = rows[i];
     values[steps.first + i] = row == kNoRow ? model::StaleMarker()
                               : is_dense    ? decoded_[row - decoded_first]
                                             : chunk.ValueAt(part.first_column, row);
@@ -134,22 +136,22 @@ void StepReader::ReadChunk(const RowPart& part, Steps steps, double* values) {
 }
 
 void StepReader::ReadMerged(std::span<const RowPart> cluster, Steps steps, double* values) {
-  timestamps_.clear();
-  decoded_.clear();
+  merged_timestamps_.clear();
+  merged_values_.clear();
   tsdb::ReadCluster(cluster, model::TimeRange(),
-                    {.timestamps = &timestamps_, .columns = {&decoded_, 1}});
+                    {.timestamps = &merged_timestamps_, .columns = {&merged_values_, 1}});
   size_t next = 0;  // the first row behind the moment
   for (size_t step = steps.first; step < steps.end; ++step) {
-    while (next < timestamps_.size() && timestamps_[next] <= moments_[step]) {
+    while (next < merged_timestamps_.size() && merged_timestamps_[next] <= moments_[step]) {
       ++next;
     }
-    values[step] = next > 0 && IsInWindow(step, timestamps_[next - 1]) ? decoded_[next - 1]
-                                                                       : model::StaleMarker();
+    values[step] = next > 0 && IsInWindow(step, merged_timestamps_[next - 1])
+                       ? merged_values_[next - 1]
+                       : model::StaleMarker();
   }
 }
 
 void StepReader::FindRows(const RowPart& part, Steps steps) {
-  rows_.resize(steps.count());
   const int64_t interval_ns = part.chunk.RegularInterval();
   if (interval_ns != interval_ns_) {
     interval_ns_ = interval_ns;
@@ -208,12 +210,13 @@ void StepReader::FindEvenRows(const RowPart& part, int64_t interval_ns, Steps st
 }
 
 void StepReader::FindDecodedRows(const RowPart& part, Steps steps) {
-  timestamps_.resize(part.row_count());
-  part.chunk.DecodeTimestamps(0, timestamps_.size(), timestamps_.data());
+  const size_t row_count = part.row_count();
+  timestamps_.resize(storage::kMaxChunkRows);
+  part.chunk.DecodeTimestamps(0, row_count, timestamps_.data());
   size_t next = 1;  // the first row behind the moment
   for (size_t i = 0; i < steps.count(); ++i) {
     const size_t step = steps.first + i;
-    while (next < timestamps_.size() && timestamps_[next] <= moments_[step]) {
+    while (next < row_count && timestamps_[next] <= moments_[step]) {
       ++next;
     }
     rows_[i] = IsInWindow(step, timestamps_[next - 1]) ? static_cast<uint16_t>(next - 1) : kNoRow;

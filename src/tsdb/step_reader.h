@@ -42,6 +42,8 @@ class StepReader {
   void ReadChunk(const RowPart& part, Steps steps, double* values);
   void ReadMerged(std::span<const RowPart> cluster, Steps steps, double* values);
 
+  // The first steps.count() of rows_.
+  std::span<uint16_t> Rows(Steps steps) { return {rows_.data(), steps.count()}; }
   // rows_[i] = the latest row at the moment of step steps.first + i, or kNoRow if it lies before
   // the window.
   void FindRows(const RowPart& part, Steps steps);
@@ -66,10 +68,12 @@ class StepReader {
   int64_t interval_ns_ = 0;
   int64_t rows_per_step_ = 0;
 
-  // Scratch.
+  // Scratch: of a chunk, with room for all steps or all rows once it is used; of a cluster.
   std::vector<uint16_t> rows_;
   std::vector<model::Timestamp> timestamps_;
   std::vector<double> decoded_;
+  std::vector<model::Timestamp> merged_timestamps_;
+  std::vector<double> merged_values_;
 };
 
 }  // namespace tsdbd::tsdb
