@@ -139,7 +139,7 @@ TEST_F(EvaluationTest, SelectsTheBestK) {
   EXPECT_EQ(At(0, "topk(0, m)"), "");
   EXPECT_EQ(At(0, "topk(9, m)"),
             "m{host=c,zone=y} 100; m{host=b,zone=x} 10; m{host=a,zone=x} 1");
-  EXPECT_EQ(At(0, "topk(scalar(nothing), m)"), "");
+  EXPECT_EQ(At(0, "topk(scalar(nothing), m)"), "Parameter value is NaN");
   EXPECT_EQ(At(0, "topk(1e30, m)"), "Scalar value 1e+30 overflows int64");
   EXPECT_EQ(At(0, "limitk(2, m)"), "m{host=a,zone=x} 1; m{host=b,zone=x} 10");
   EXPECT_EQ(At(0, "count(limit_ratio(0.4, m) or limit_ratio(-0.6, m))"), "{} 3");
@@ -196,8 +196,9 @@ TEST_F(EvaluationTest, MatchesManyToOne) {
             "(group_left/group_right)");
   EXPECT_EQ(At(0, "owner * on (zone) m"),
             "found duplicate series for the match group {zone=\"x\"} on the right hand-side of the "
-            "operation: [m{host=\"a\", zone=\"x\"}, m{host=\"b\", zone=\"x\"}];many-to-many "
-            "matching not allowed: matching labels must be unique on one side");
+            "operation: [{__name__=\"m\", host=\"a\", zone=\"x\"}, {__name__=\"m\", host=\"b\", "
+            "zone=\"x\"}];many-to-many matching not allowed: matching labels must be unique on one "
+            "side");
 }
 
 TEST_F(EvaluationTest, LetsSeriesOfOneSignatureTakeTurns) {

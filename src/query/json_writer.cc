@@ -1,5 +1,6 @@
 #include "query/json_writer.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -298,6 +299,48 @@ bool JsonStream::Flush() {
 
 // ---- Answers
 
+namespace {
+
+std::string Seconds(int64_t nanos) {
+  return fmt::format("{:.9f}", static_cast<double>(nanos) / 1e9);
+}
+
+// As Prometheus has them. What it calls samples are here the values that were read or looked at.
+void WriteStats(const QueryStats& stats, JsonStream* stream) {
+  stream->Raw(fmt::format(
+      ",\"stats\":{{\"timings\":{{\"evalTotalTime\":{},\"resultSortTime\":{},"
+      "\"queryPreparationTime\":{},\"innerEvalTime\":{},\"execQueueTime\":{},"
+      "\"execTotalTime\":{}}},\"samples\":{{\"totalQueryableSamples\":{},\"peakSamples\":{}}},"
+      "\"peakMemoryBytes\":{}}}",
+      Seconds(stats.evaluate_ns), Seconds(stats.sort_ns), Seconds(stats.prepare_ns),
+      Seconds(stats.evaluate_ns - stats.prepare_ns), Seconds(stats.queue_ns),
+      Seconds(stats.queue_ns + stats.parse_ns + stats.evaluate_ns), stats.samples,
+      stats.peak_memory_bytes / (sizeof(model::Timestamp) + sizeof(double)),
+      stats.peak_memory_bytes));
+}
+
+void WriteOperator(const OperatorStats& stats, JsonStream* stream) {
+  uint64_t children_ns = 0;
+  for (const OperatorStats& child : stats.children) {
+    children_ns += child.total_ns;
+  }
+  stream->Raw("{\"operator\":");
+  stream->String(stats.name);
+  stream->Raw(",\"query\":");
+  stream->String(stats.detail);
+  stream->Raw(fmt::format(
+      ",\"series\":{},\"rows\":{},\"bytes\":{},\"totalTime\":{},\"selfTime\":{},\"inputs\":[",
+      stats.series, stats.rows, stats.bytes, Seconds(static_cast<int64_t>(stats.total_ns)),
+      Seconds(static_cast<int64_t>(stats.total_ns - std::min(children_ns, stats.total_ns)))));
+  for (size_t i = 0; i < stats.children.size(); ++i) {
+    stream->Raw(i == 0 ? "" : ",");
+    WriteOperator(stats.children[i], stream);
+  }
+  stream->Raw("]}");
+}
+
+}  // namespace
+
 bool WriteQueryResult(const QueryResult& result, const JsonSink& sink) {
   JsonStream stream(sink);
   stream.Raw(fmt::format("{{\"status\":\"success\",\"data\":{{\"resultType\":\"{}\",\"result\":[",
@@ -305,7 +348,15 @@ bool WriteQueryResult(const QueryResult& result, const JsonSink& sink) {
   if (!WriteResult(result, &stream)) {
     return false;
   }
-  stream.Raw("]}");
+  stream.Raw(']');
+  if (result.shows_stats) {
+    WriteStats(result.stats, &stream);
+  }
+  if (result.explain) {
+    stream.Raw(",\"explain\":");
+    WriteOperator(*result.explain, &stream);
+  }
+  stream.Raw('}');
   WriteNotes(result, &stream);
   stream.Raw('}');
   return stream.Flush();

@@ -54,15 +54,8 @@ model::Labels LabelsOfAbsent(const Expr& argument) {
 }
 
 Status CheckSmoothing(const std::vector<std::vector<double>>& parameters) {
-  constexpr std::string_view kNames[] = {"smoothing", "trend"};
-  constexpr std::string_view kShortNames[] = {"sf", "tf"};
-  for (size_t i = 0; i < 2; ++i) {
-    for (const double factor : parameters[i]) {
-      if (factor <= 0 || factor >= 1) {
-        return FailedPrecondition("invalid {} factor. Expected: 0 < {} < 1, got: {:f}", kNames[i],
-                                  kShortNames[i], factor);
-      }
-    }
+  for (size_t step = 0; step < parameters[0].size(); ++step) {
+    RETURN_IF_ERROR(CheckSmoothingFactors(parameters[0][step], parameters[1][step]));
   }
   return OkStatus();
 }

@@ -42,7 +42,8 @@ struct QueryStats {
   int64_t parse_ns = 0;
   int64_t prepare_ns = 0;  // plan, selection and what takes all series: aggregations, matching
   int64_t evaluate_ns = 0;
-  int64_t sort_ns = 0;
+  int64_t sort_ns = 0;   // of the result
+  int64_t queue_ns = 0;  // waited for a thread; the caller's to fill in
   uint64_t samples = 0;  // read, or looked at
   uint64_t peak_memory_bytes = 0;
 };
@@ -58,6 +59,7 @@ struct QueryResult {
   std::vector<std::string> warnings;
   std::vector<std::string> infos;
   QueryStats stats;
+  bool shows_stats = false;  // whether the answer tells them
   std::optional<OperatorStats> explain;
   // Whatever the labels and rows point into; lives as long as the result.
   std::vector<std::shared_ptr<const void>> pins;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/clock.h"
 #include "query/merged_rows.h"
 
 namespace tsdbd::query {
@@ -73,9 +74,11 @@ Status BuildVector(Execution* execution, const OperatorPtr& root, QueryResult* r
     }
   }
   RETURN_IF_ERROR(execution->Reserve(label_bytes));
+  const int64_t start_ns = MonotonicNanos();
   if (!root->ordered() && result->vector.size() <= kMaxSortedVector) {
     std::ranges::sort(result->vector, {}, &VectorSample::labels);
   }
+  result->stats.sort_ns = MonotonicNanos() - start_ns;
   return drops_names ? CheckDifferent(result->vector) : OkStatus();
 }
 
@@ -105,7 +108,9 @@ Status BuildMatrix(Execution* execution, const OperatorPtr& root, QueryResult* r
     RETURN_IF_ERROR(execution->Reserve(LabelBytes(added.labels)));
   }
   result->grid = root->grid();
+  const int64_t start_ns = MonotonicNanos();
   std::ranges::sort(result->matrix, {}, &MatrixSeries::labels);
+  result->stats.sort_ns = MonotonicNanos() - start_ns;
   if (drops_names) {
     RETURN_IF_ERROR(MergeEqual(&result->matrix, &rows->merged));
   }

@@ -16,7 +16,7 @@ StatusOr<std::vector<uint32_t>> ReadCounts(Operator& parameter, size_t most) {
   std::vector<double> values(steps);
   RETURN_IF_ERROR(parameter.Compute(0, 1, values.data()));
   std::vector<uint32_t> counts(steps);
-  if (std::ranges::none_of(values, [](double value) { return value >= 1; })) {
+  if (std::ranges::all_of(values, [](double value) { return value < 1; })) {
     return counts;
   }
   constexpr double kLimit = 9223372036854775808.0;  // 2^63

@@ -32,16 +32,11 @@ StatusOr<std::vector<bool>> FindPresence(Execution* execution, Operator& input,
 
 // {a="b", c="d"}: as Prometheus prints a set of labels in messages.
 std::string LabelsText(const model::LabelViews& labels) {
-  std::string name;
-  std::string rest;
+  std::string text = "{";
   for (const model::LabelView& label : labels) {
-    if (label.name == model::kMetricName) {
-      name = label.value;
-    } else {
-      rest += fmt::format("{}{}={}", rest.empty() ? "" : ", ", label.name, Quote(label.value));
-    }
+    text += fmt::format("{}{}={}", text.size() == 1 ? "" : ", ", label.name, Quote(label.value));
   }
-  return name.empty() || !rest.empty() ? fmt::format("{}{{{}}}", name, rest) : name;
+  return text + '}';
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ StatusOr<query::QueryOptions> OptionsOf(const ReadRequest& read) {
     }
     options.lookback_delta_ns = *nanos > 0 ? *nanos : options.lookback_delta_ns;
   }
+  options.explain = read.parameters().Get("explain") == "1";
   return options;
 }
 
@@ -42,9 +43,12 @@ void Truncate(uint64_t limit, query::QueryResult* result) {
                           kTruncatedWarning.end());
 }
 
-void Encode(const query::QueryResult& result, AnswerStream* answer) {
+// `stats` with any value asks for the statistics.
+void Encode(const ReadRequest& read, query::QueryResult* result, AnswerStream* answer) {
   StageTimer timer(Stage::kQueryEncode);
-  query::WriteQueryResult(result, answer->sink());
+  result->shows_stats = !read.parameters().Get("stats").empty();
+  result->stats.queue_ns = read.queue_nanos();
+  query::WriteQueryResult(*result, answer->sink());
   timer.set_items(answer->written_bytes());
 }
 
@@ -55,7 +59,7 @@ Status InstantQuery(const ReadRequest& read, AnswerStream* answer) {
   ASSIGN_OR_RETURN(query::QueryResult result,
                    read.services().engine().Instant(read.parameters().Get("query"), time, options));
   Truncate(limit, &result);
-  Encode(result, answer);
+  Encode(read, &result, answer);
   return OkStatus();
 }
 
@@ -86,7 +90,7 @@ Status RangeQuery(const ReadRequest& read, AnswerStream* answer) {
                    read.services().engine().Range(read.parameters().Get("query"),
                                                   {.min = start, .max = end}, step_ns, options));
   Truncate(limit, &result);
-  Encode(result, answer);
+  Encode(read, &result, answer);
   return OkStatus();
 }
 

@@ -56,8 +56,9 @@ void RunRead(Services* services, const ReadRoute& route,
         .Increment();
   };
   const bool submitted = services->query_pool().TrySubmit(
-      [services, count, content_type = route.content_type, exchange, function] {
-        ReadRequest request(services, exchange);
+      [services, count, content_type = route.content_type, exchange, function,
+       submitted_nanos = MonotonicNanos()] {
+        ReadRequest request(services, exchange, submitted_nanos);
         AnswerStream answer(exchange, content_type);
         const Status status = Run(&request, function, &answer);
         count(status);
@@ -108,10 +109,12 @@ void AnswerStream::Fail(const Status& status) {
   }
 }
 
-ReadRequest::ReadRequest(Services* services, std::shared_ptr<http::Exchange> exchange)
+ReadRequest::ReadRequest(Services* services, std::shared_ptr<http::Exchange> exchange,
+                         int64_t submitted_nanos)
     : services_(services),
       exchange_(std::move(exchange)),
       cancel_(std::make_shared<model::CancelToken>()),
+      submitted_nanos_(submitted_nanos),
       start_nanos_(MonotonicNanos()),
       options_(services->config().query.options) {
   options_.cancel = cancel_.get();

@@ -47,7 +47,9 @@ class AnswerStream {
 // One read request on its thread.
 class ReadRequest {
  public:
-  ReadRequest(Services* services, std::shared_ptr<http::Exchange> exchange);
+  // `submitted_nanos`: when it began to wait for its thread.
+  ReadRequest(Services* services, std::shared_ptr<http::Exchange> exchange,
+              int64_t submitted_nanos);
 
   Services& services() const { return *services_; }
   const http::Request& http() const { return exchange_->request(); }
@@ -67,6 +69,7 @@ class ReadRequest {
   StatusOr<uint64_t> LimitParameter() const;
   // One request for each match[], over `range`. The error is the bare parse error.
   StatusOr<std::vector<model::SelectRequest>> SelectRequests(const model::TimeRange& range) const;
+  int64_t queue_nanos() const { return start_nanos_ - submitted_nanos_; }
   // kCancelled or kDeadlineExceeded if the request is to be given up.
   Status CheckAlive() const;
 
@@ -74,6 +77,7 @@ class ReadRequest {
   Services* const services_;
   const std::shared_ptr<http::Exchange> exchange_;
   const std::shared_ptr<model::CancelToken> cancel_;
+  const int64_t submitted_nanos_;
   const int64_t start_nanos_;
   http::Parameters parameters_;
   query::QueryOptions options_;

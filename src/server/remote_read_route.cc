@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/clock.h"
 #include "common/stages.h"
 #include "ingest/remote_read.h"
 #include "ingest/snappy_block.h"
@@ -104,7 +105,7 @@ class SortedSeries {
 class RemoteReader {
  public:
   RemoteReader(Services* services, const std::shared_ptr<http::Exchange>& exchange)
-      : exchange_(exchange), read_(services, exchange) {}
+      : exchange_(exchange), read_(services, exchange, MonotonicNanos()) {}
 
   // Answers, unless it fails before the answer has begun.
   Status Run() {
