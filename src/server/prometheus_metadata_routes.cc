@@ -49,7 +49,9 @@ Status Strings(
   ASSIGN_OR_RETURN(const uint64_t limit, read.LimitParameter());
   ASSIGN_OR_RETURN(const model::TimeRange range, read.RangeParameters());
   ASSIGN_OR_RETURN(auto requests, read.SelectRequests(range));
-  if (requests.empty()) {
+  if (range.max < range.min) {
+    requests.clear();  // no sample can be there
+  } else if (requests.empty()) {
     requests.push_back({.matchers = {}, .range = range, .cancel = read.options().cancel});
   }
   std::vector<std::string> all;

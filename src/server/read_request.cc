@@ -1,6 +1,7 @@
 #include "server/read_request.h"
 
 #include <algorithm>
+#include <limits>
 #include <span>
 #include <utility>
 
@@ -157,7 +158,8 @@ StatusOr<model::Timestamp> ReadRequest::RequiredTimeParameter(std::string_view n
 }
 
 StatusOr<model::TimeRange> ReadRequest::RangeParameters() const {
-  ASSIGN_OR_RETURN(const model::Timestamp start, TimeParameter("start", model::kMinTimestamp));
+  constexpr model::Timestamp kEarliest = std::numeric_limits<model::Timestamp>::min();
+  ASSIGN_OR_RETURN(const model::Timestamp start, TimeParameter("start", kEarliest));
   ASSIGN_OR_RETURN(const model::Timestamp end, TimeParameter("end", model::kMaxTimestamp));
   if (end < start) {
     return query::InvalidParameter("end",

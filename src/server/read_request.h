@@ -63,7 +63,8 @@ class ReadRequest {
   StatusOr<model::Timestamp> TimeParameter(std::string_view name, model::Timestamp fallback) const;
   // The same where it must be there.
   StatusOr<model::Timestamp> RequiredTimeParameter(std::string_view name) const;
-  // start and end, by default all of time, cut to the times that samples can have.
+  // start and end, by default all of time, cut to the times that samples can have: max < min if
+  // none can.
   StatusOr<model::TimeRange> RangeParameters() const;
   // How many results `limit` allows; 0 and no `limit` mean all.
   StatusOr<uint64_t> LimitParameter() const;

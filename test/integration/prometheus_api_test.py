@@ -148,6 +148,14 @@ class ApiTest(unittest.TestCase):
                             'invalid parameter "end": '
                             'end timestamp must not be before start time')
 
+    def test_before_1970_there_is_nothing(self):
+        self.daemon.write(f"b1 v=1 {T0}")
+        for times in ({"end": -5}, {"start": -10, "end": -5}):
+            self.assertEqual(self.data("labels", times), [])
+            self.assertEqual(self.data("label/__name__/values", times), [])
+            self.assertEqual(self.data("series", times | {"match[]": "b1_v"}), [])
+        self.assertEqual(self.data("query", {"query": "b1_v", "time": -5})["result"], [])
+
     def test_bad_steps_are_refused(self):
         times = {"query": "up", "start": 0, "end": 1_000_000}
         for step in ("0", "-1", "0s", "1e-10"):
