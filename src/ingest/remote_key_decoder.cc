@@ -1,6 +1,7 @@
 #include "ingest/remote_key_decoder.h"
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 
 #include "common/varint.h"
@@ -81,6 +82,24 @@ Status ReadLabels(std::string_view key, model::Labels* labels) {
   return OkStatus();
 }
 
+size_t VarintBytes(size_t value) {
+  return static_cast<size_t>(protozero::length_of_varint(value));
+}
+
+size_t FieldBytes(std::string_view text) {
+  return text.empty() ? 0 : 1 + VarintBytes(text.size()) + text.size();
+}
+
+char* PutField(uint32_t field, std::string_view text, char* out) {
+  if (text.empty()) {
+    return out;
+  }
+  *out++ = static_cast<char>(field);
+  out = PutVarint(out, text.size());
+  std::memcpy(out, text.data(), text.size());
+  return out + text.size();
+}
+
 bool NameIsLess(const model::Label& a, const model::Label& b) {
   return a.name < b.name;
 }
@@ -115,22 +134,15 @@ Status RemoteKeyDecoder::Decode(std::string_view key, const model::FieldList&,
   return OkStatus();
 }
 
-void AppendKeyLabel(std::string_view name, std::string_view value, std::string* key) {
-  const auto append = [key](uint32_t field, std::string_view text) {
-    if (!text.empty()) {
-      key->push_back(static_cast<char>(field));
-      AppendLengthPrefixed(key, text);
-    }
-  };
-  const auto field_size = [](std::string_view text) -> size_t {
-    return text.empty()
-               ? 0
-               : 1 + static_cast<size_t>(protozero::length_of_varint(text.size())) + text.size();
-  };
-  key->push_back(static_cast<char>(kLabels));
-  AppendVarint(key, field_size(name) + field_size(value));
-  append(kName, name);
-  append(kValue, value);
+size_t KeyLabelBytes(std::string_view name, std::string_view value) {
+  const size_t size = FieldBytes(name) + FieldBytes(value);
+  return 1 + VarintBytes(size) + size;
+}
+
+char* PutKeyLabel(std::string_view name, std::string_view value, char* out) {
+  *out++ = static_cast<char>(kLabels);
+  out = PutVarint(out, FieldBytes(name) + FieldBytes(value));
+  return PutField(kValue, value, PutField(kName, name, out));
 }
 
 }  // namespace tsdbd::ingest

@@ -26,7 +26,9 @@ class RemoteKeyDecoder final : public model::KeyDecoder {
   std::string_view context() const override { return "remote"; }
 };
 
-// Appends Label{name, value} as a key has it; empty strings are left out, as senders do.
-void AppendKeyLabel(std::string_view name, std::string_view value, std::string* key);
+// Label{name, value} as a key has it; empty strings are left out, as senders do. Put writes at
+// `out`, which has room for KeyLabelBytes, and returns the end.
+size_t KeyLabelBytes(std::string_view name, std::string_view value);
+char* PutKeyLabel(std::string_view name, std::string_view value, char* out);
 
 }  // namespace tsdbd::ingest

@@ -74,17 +74,16 @@ void RemoteWriteReport::Clear() {
   *this = {};
 }
 
-std::string_view RemoteWriteParser::KeyMemory::Copy(std::string_view key) {
-  if (key.size() > left_) {
-    const size_t capacity = std::max(key.size(), kKeyPieceBytes);
+char* RemoteWriteParser::KeyMemory::Allocate(size_t size) {
+  if (pieces_.empty() || size > left_) {
+    const size_t capacity = std::max(size, kKeyPieceBytes);
     pieces_.push_back({std::make_unique_for_overwrite<char[]>(capacity), capacity});
     left_ = capacity;
   }
   char* const place = pieces_.back().bytes.get() + (pieces_.back().capacity - left_);
-  std::memcpy(place, key.data(), key.size());
-  left_ -= key.size();
-  used_bytes_ += key.size();
-  return {place, key.size()};
+  left_ -= size;
+  used_bytes_ += size;
+  return place;
 }
 
 void RemoteWriteParser::KeyMemory::Clear() {
@@ -125,8 +124,8 @@ void RemoteWriteParser::Trim() {
   if (symbols_.capacity() > kMaxKeptSymbols) {
     symbols_ = {};
   }
-  if (key_.capacity() > kKeyPieceBytes) {
-    key_ = {};
+  if (pieces_.capacity() > kKeyPieceBytes) {
+    pieces_ = {};
   }
 }
 
@@ -169,10 +168,10 @@ Status RemoteWriteParser::ReadSeriesV1(std::string_view message) {
           key = {key.data(), end};
         } else {
           if (!in_pieces) {
-            key_ = key;
+            pieces_ = key;
             in_pieces = true;
           }
-          key_.append(field, end);
+          pieces_.append(field, end);
         }
         break;
       }
@@ -192,7 +191,9 @@ Status RemoteWriteParser::ReadSeriesV1(std::string_view message) {
     }
   }
   if (in_pieces) {
-    ASSIGN_OR_RETURN(key, KeepKey());
+    ASSIGN_OR_RETURN(char* const copy, AllocateKey(pieces_.size()));
+    std::memcpy(copy, pieces_.data(), pieces_.size());
+    key = {copy, pieces_.size()};
   }
   EndSeries(key);
   return OkStatus();
@@ -279,7 +280,7 @@ Status RemoteWriteParser::ReadSeriesV2(std::string_view message) {
     RefuseSeries("TimeSeries must contain at least one sample or histogram");
     return OkStatus();
   }
-  Status usable = MakeKeyV2();
+  Status usable = CheckLabelsV2();
   if (usable.ok()) {
     usable = DescribeV2(metadata);
   }
@@ -287,7 +288,7 @@ Status RemoteWriteParser::ReadSeriesV2(std::string_view message) {
     RefuseSeries(Message(usable));
     return OkStatus();
   }
-  ASSIGN_OR_RETURN(const std::string_view key, KeepKey());
+  ASSIGN_OR_RETURN(const std::string_view key, MakeKeyV2());
   EndSeries(key);
   return OkStatus();
 }
@@ -341,36 +342,41 @@ Status RemoteWriteParser::ReadSample(std::string_view message) {
   return OkStatus();
 }
 
-StatusOr<std::string_view> RemoteWriteParser::Symbol(uint32_t reference) const {
-  if (reference >= symbols_.size()) {
-    return InvalidArgument("there is no symbol {}: the message has {}", reference, symbols_.size());
-  }
-  return symbols_[reference];
+Status RemoteWriteParser::CheckReference(uint32_t reference) const {
+  return reference < symbols_.size() ? OkStatus()
+                                     : InvalidArgument("there is no symbol {}: the message has {}",
+                                                       reference, symbols_.size());
 }
 
-// Makes key_ and metric_name_ of label_references_.
-Status RemoteWriteParser::MakeKeyV2() {
+// Of label_references_; finds key_bytes_ and metric_name_.
+Status RemoteWriteParser::CheckLabelsV2() {
   if (label_references_.size() % 2 != 0) {
     return InvalidArgument("an odd number of label references: {}", label_references_.size());
   }
-  key_.clear();
+  key_bytes_ = 0;
   metric_name_ = {};
   for (size_t i = 0; i < label_references_.size(); i += 2) {
-    ASSIGN_OR_RETURN(const std::string_view name, Symbol(label_references_[i]));
-    ASSIGN_OR_RETURN(const std::string_view value, Symbol(label_references_[i + 1]));
-    if (name.size() + value.size() > kMaxKeyBytes) {
-      return InvalidArgument("label of {} bytes, more than the limit of {} for all of a series",
-                             name.size() + value.size(), kMaxKeyBytes);
-    }
-    AppendKeyLabel(name, value, &key_);
-    if (key_.size() > kMaxKeyBytes) {
-      break;  // EndSeries refuses it
-    }
+    RETURN_IF_ERROR(CheckReference(label_references_[i]));
+    RETURN_IF_ERROR(CheckReference(label_references_[i + 1]));
+    const std::string_view name = symbols_[label_references_[i]];
+    const std::string_view value = symbols_[label_references_[i + 1]];
+    key_bytes_ += KeyLabelBytes(name, value);
     if (name == model::kMetricName) {
       metric_name_ = value;
     }
   }
-  return OkStatus();
+  return key_bytes_ <= kMaxKeyBytes ? OkStatus()
+                                    : InvalidArgument("labels of more than {} bytes", kMaxKeyBytes);
+}
+
+// The key that 1.0 has for the same labels.
+StatusOr<std::string_view> RemoteWriteParser::MakeKeyV2() {
+  ASSIGN_OR_RETURN(char* const key, AllocateKey(key_bytes_));
+  char* end = key;
+  for (size_t i = 0; i < label_references_.size(); i += 2) {
+    end = PutKeyLabel(symbols_[label_references_[i]], symbols_[label_references_[i + 1]], end);
+  }
+  return std::string_view(key, key_bytes_);
 }
 
 // Of metric_name_.
@@ -383,11 +389,15 @@ Status RemoteWriteParser::DescribeV2(std::string_view metadata) {
         description.type = reader.get_uint32();
         break;
       case v2::kHelpReference: {
-        ASSIGN_OR_RETURN(description.help, Symbol(reader.get_uint32()));
+        const uint32_t reference = reader.get_uint32();
+        RETURN_IF_ERROR(CheckReference(reference));
+        description.help = symbols_[reference];
         break;
       }
       case v2::kUnitReference: {
-        ASSIGN_OR_RETURN(description.unit, Symbol(reader.get_uint32()));
+        const uint32_t reference = reader.get_uint32();
+        RETURN_IF_ERROR(CheckReference(reference));
+        description.unit = symbols_[reference];
         break;
       }
       default:
@@ -445,12 +455,12 @@ void RemoteWriteParser::Describe(const FamilyDescription& description) {
   }
 }
 
-StatusOr<std::string_view> RemoteWriteParser::KeepKey() {
-  if (key_memory_.used_bytes() + key_.size() > options_->max_keys_bytes) {
+StatusOr<char*> RemoteWriteParser::AllocateKey(size_t size) {
+  if (key_memory_.used_bytes() + size > options_->max_keys_bytes) {
     return ResourceExhausted("the labels of all series take more than {} bytes",
                              options_->max_keys_bytes);
   }
-  return key_memory_.Copy(key_);
+  return key_memory_.Allocate(size);
 }
 
 }  // namespace tsdbd::ingest

@@ -81,7 +81,7 @@ class RemoteWriteParser {
   // Memory for keys that are no bytes of the message; it stays where it is when there is more.
   class KeyMemory {
    public:
-    std::string_view Copy(std::string_view key);
+    char* Allocate(size_t size);
     size_t used_bytes() const { return used_bytes_; }
     void Clear();
 
@@ -106,9 +106,11 @@ class RemoteWriteParser {
   Status ReadSample(std::string_view message);
 
   // Failures concern one series.
-  StatusOr<std::string_view> Symbol(uint32_t reference) const;
-  Status MakeKeyV2();
+  Status CheckReference(uint32_t reference) const;
+  Status CheckLabelsV2();
   Status DescribeV2(std::string_view metadata);
+
+  StatusOr<std::string_view> MakeKeyV2();
 
   void BeginSeries();
   // Gives the series' rows their key.
@@ -116,7 +118,7 @@ class RemoteWriteParser {
   void RefuseSeries(std::string_view reason);
   void AddError(std::string_view reason);
   void Describe(const FamilyDescription& description);
-  StatusOr<std::string_view> KeepKey();
+  StatusOr<char*> AllocateKey(size_t size);
 
   // Of the call to Parse that is under way.
   const RemoteWriteOptions* options_ = nullptr;
@@ -126,8 +128,9 @@ class RemoteWriteParser {
   // Of the series that is being read.
   size_t first_row_ = 0;
   std::vector<uint32_t> label_references_;
+  size_t key_bytes_ = 0;  // of label_references_
   std::string_view metric_name_;
-  std::string key_;  // where it is not in one piece in the message
+  std::string pieces_;  // of a 1.0 key that is not in one piece in the message
 
   KeyMemory key_memory_;
 };

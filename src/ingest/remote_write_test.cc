@@ -192,6 +192,13 @@ TEST_F(RemoteWriteTest, BadSeriesAreRefusedAndTheOthersKept) {
   }
 }
 
+TEST_F(RemoteWriteTest, ASeriesWithoutLabelsIsLeftToTheDecoder) {
+  EXPECT_THAT(OutcomeV2(BytesOf(5, BytesOf(2, SampleMessage({1, 2})))),
+              HasSubstr("no metric name"));
+  EXPECT_THAT(OutcomeV1(BytesOf(1, BytesOf(2, SampleMessage({1, 2})))),
+              HasSubstr("no metric name"));
+}
+
 TEST_F(RemoteWriteTest, LabelsOverTheLimitAreRefused) {
   const RemoteLabels fits = {{"__name__", "up"}, {"a", std::string(65'000, 'x')}};
   const RemoteLabels large = {{"__name__", "up"}, {"a", std::string(65'536, 'x')}};

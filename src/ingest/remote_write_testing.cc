@@ -52,7 +52,9 @@ std::string SampleMessage(const RemoteSample& sample) {
 std::string LabelsV1(const RemoteLabels& labels) {
   std::string key;
   for (const auto& [name, value] : labels) {
-    AppendKeyLabel(name, value, &key);
+    const size_t size = key.size();
+    key.resize(size + KeyLabelBytes(name, value));
+    PutKeyLabel(name, value, key.data() + size);
   }
   return key;
 }
