@@ -104,7 +104,7 @@ class FlushPass {
       }
       std::vector<RowPart> parts;
       const RowsSnapshot snapshot(rows, column_count);
-      AddParts(snapshot, 0, range, &parts);
+      AddParts(snapshot, 0, {.range = range}, &parts);
       bool has_rows = false;
       RETURN_IF_ERROR(ForEachCluster(&parts, [&](std::span<const RowPart> cluster) -> Status {
         ReadCluster(cluster, range, pending_.sink());
@@ -201,7 +201,7 @@ std::vector<int64_t> FindPartitions(const FlushRequest& request) {
     }
     parts.clear();
     const RowsSnapshot snapshot(rows, group->column_count());
-    AddParts(snapshot, 0, model::TimeRange(), &parts);
+    AddParts(snapshot, 0, {}, &parts);
     for (const RowPart& part : parts) {
       AddPartitions(part, request.partition_ns, &partitions);
     }

@@ -125,6 +125,20 @@ std::span<const ChunkEntry> ChunksNear(const RowsSnapshot& rows, const model::Ti
   return {first, end};
 }
 
+// Whether it pays to ask of each chunk whether a moment needs it.
+bool IsSparse(const PartFilter& filter, size_t chunk_count) {
+  return !filter.moments.empty() && filter.moments.size() < chunk_count / 2;
+}
+
+// Whether a moment lies between the beginnings of the chunk at `index` and the next, which are in
+// order of time.
+template <typename Chunk>
+bool HasMoment(const PartFilter& filter, std::span<const Chunk> chunks, size_t index) {
+  const auto moment = std::ranges::lower_bound(filter.moments, chunks[index].min_time);
+  return moment != filter.moments.end() &&
+         (index + 1 == chunks.size() || *moment < chunks[index + 1].min_time);
+}
+
 void PrefetchChunk(std::span<const ChunkEntry> chunks, size_t index) {
   if (index < chunks.size()) {
     const auto* chunk = reinterpret_cast<const char*>(chunks[index].chunk);
@@ -135,16 +149,22 @@ void PrefetchChunk(std::span<const ChunkEntry> chunks, size_t index) {
 
 }  // namespace
 
-void AddParts(const RowsSnapshot& rows, uint32_t first_column, const model::TimeRange& range,
+void AddParts(const RowsSnapshot& rows, uint32_t first_column, const PartFilter& filter,
               std::vector<RowPart>* parts) {
-  const std::span<const ChunkEntry> chunks = ChunksNear(rows, range);
-  for (size_t i = 0; i < std::min(chunks.size(), kPartsPrefetched); ++i) {
+  const std::span<const ChunkEntry> chunks = ChunksNear(rows, filter.range);
+  const bool is_sparse = rows.chunks_in_order && IsSparse(filter, chunks.size());
+  for (size_t i = 0; !is_sparse && i < std::min(chunks.size(), kPartsPrefetched); ++i) {
     PrefetchChunk(chunks, i);
   }
   for (size_t i = 0; i < chunks.size(); ++i) {
-    PrefetchChunk(chunks, i + kPartsPrefetched);
     const ChunkEntry& entry = chunks[i];
-    if (range.Overlaps({entry.min_time, entry.max_time})) {
+    if (is_sparse && !HasMoment(filter, chunks, i)) {
+      continue;
+    }
+    if (!is_sparse) {
+      PrefetchChunk(chunks, i + kPartsPrefetched);
+    }
+    if (filter.range.Overlaps({entry.min_time, entry.max_time})) {
       parts->push_back({.min_time = entry.min_time,
                         .max_time = entry.max_time,
                         .generation = rows.generation,
@@ -156,7 +176,7 @@ void AddParts(const RowsSnapshot& rows, uint32_t first_column, const model::Time
     return;
   }
   const model::TimeRange times = BufferTimes(rows);
-  if (range.Overlaps(times)) {
+  if (filter.range.Overlaps(times)) {
     parts->push_back({.min_time = times.min,
                       .max_time = times.max,
                       .generation = rows.generation,
@@ -166,21 +186,37 @@ void AddParts(const RowsSnapshot& rows, uint32_t first_column, const model::Time
 }
 
 void AddParts(const storage::Block& block, uint32_t group, uint32_t first_column,
-              const model::TimeRange& range, std::vector<RowPart>* parts) {
-  const std::span<const storage::ChunkRef> chunks = block.Chunks(group);
-  auto ref = std::ranges::lower_bound(chunks, range.min, {}, &storage::ChunkRef::max_time);
-  for (auto ahead = ref; ahead != chunks.end() && ahead->min_time <= range.max; ++ahead) {
-    block.PrefetchChunk(*ahead);
+              const PartFilter& filter, std::vector<RowPart>* parts) {
+  const std::span<const storage::ChunkRef> all = block.Chunks(group);
+  const auto first =
+      std::ranges::lower_bound(all, filter.range.min, {}, &storage::ChunkRef::max_time);
+  const auto end = std::ranges::upper_bound(first, all.end(), filter.range.max, {},
+                                            &storage::ChunkRef::min_time);
+  const std::span<const storage::ChunkRef> chunks(first, end);
+  const bool is_sparse = IsSparse(filter, chunks.size());
+  const size_t part_count = parts->size();
+  for (size_t i = 0; !is_sparse && i < chunks.size(); ++i) {
+    block.PrefetchChunk(chunks[i]);
   }
-  for (; ref != chunks.end() && ref->min_time <= range.max; ++ref) {
-    const StatusOr<storage::ChunkView> chunk = block.ReadChunk(group, *ref);
-    if (!chunk.ok()) {
-      // What is around a damaged chunk is served without it.
-      block.NoteDamage(*ref, chunk.status());
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    if (is_sparse && !HasMoment(filter, chunks, i)) {
       continue;
     }
-    parts->push_back({.min_time = ref->min_time,
-                      .max_time = ref->max_time,
+    const storage::ChunkRef& ref = chunks[i];
+    const StatusOr<storage::ChunkView> chunk = block.ReadChunk(group, ref);
+    if (!chunk.ok()) {
+      // What is around a damaged chunk is served without it.
+      block.NoteDamage(ref, chunk.status());
+      if (!is_sparse) {
+        continue;
+      }
+      // The moments' rows are now those of chunks before it.
+      parts->resize(part_count);
+      AddParts(block, group, first_column, {.range = filter.range}, parts);
+      return;
+    }
+    parts->push_back({.min_time = ref.min_time,
+                      .max_time = ref.max_time,
                       .generation = block.meta().generation_max,
                       .first_column = first_column,
                       .chunk = *chunk});

@@ -53,13 +53,20 @@ inline model::Timestamp BufferTime(const RowsSnapshot& rows, size_t row) {
   return static_cast<model::Timestamp>(*BufferRow(rows, row));
 }
 
-// Appends the parts of a group's rows in the head that overlap `range`, in the order they were
-// written. They point to `rows`.
-void AddParts(const RowsSnapshot& rows, uint32_t first_column, const model::TimeRange& range,
+// The chunks that are wanted: those that overlap `range`; and if there are moments (rising), only
+// those among them that may have the latest row at any moment, but others may come with them.
+struct PartFilter {
+  model::TimeRange range;
+  std::span<const model::Timestamp> moments = {};
+};
+
+// Appends the parts of a group's rows in the head that are wanted, in the order they were written.
+// They point to `rows`.
+void AddParts(const RowsSnapshot& rows, uint32_t first_column, const PartFilter& filter,
               std::vector<RowPart>* parts);
 // The same for a group of a block. Chunks that fail their checks are noted and left out.
 void AddParts(const storage::Block& block, uint32_t group, uint32_t first_column,
-              const model::TimeRange& range, std::vector<RowPart>* parts);
+              const PartFilter& filter, std::vector<RowPart>* parts);
 
 // Sorts by min_time. The parts are given in the order in which they were written.
 void SortParts(std::vector<RowPart>* parts);

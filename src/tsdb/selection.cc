@@ -289,15 +289,15 @@ void Selection::GetLabelValues(std::string_view name, size_t first_series, size_
 
 // ---- Samples
 
-void Selection::AddPartsOf(size_t series, const model::TimeRange& range,
+void Selection::AddPartsOf(size_t series, const PartFilter& filter,
                            std::vector<RowPart>* parts) const {
   for (uint32_t i = series_[series].first_column; i != kNone; i = columns_[i].next) {
     const Column& column = columns_[i];
     if (column.is_in_block()) {
       const auto& [block, group] = BlockOf(column);
-      AddParts(*block, group, column.column, range, parts);
+      AddParts(*block, group, column.column, filter, parts);
     } else {
-      AddParts(HeadOf(column).rows, column.column, range, parts);
+      AddParts(HeadOf(column).rows, column.column, filter, parts);
     }
   }
 }
@@ -306,7 +306,7 @@ Status Selection::Read(size_t series, const model::TimeRange& range,
                        model::SampleColumns* samples) const {
   thread_local std::vector<RowPart> parts;
   parts.clear();
-  AddPartsOf(series, range, &parts);
+  AddPartsOf(series, {.range = range}, &parts);
   ReadColumn(&parts, range, samples);
   return OkStatus();
 }
@@ -343,7 +343,7 @@ Status Selection::ReadSteps(size_t first_series, size_t series_count, const mode
     }
     parts.clear();
     if (reader.range().min <= reader.range().max) {
-      AddPartsOf(first_series + i, reader.range(), &parts);
+      AddPartsOf(first_series + i, {reader.range(), reader.moments()}, &parts);
     }
     reader.Read(&parts, values);
   }

@@ -92,7 +92,7 @@ class Selection : public model::SeriesSet {
   // them again.
   void IndexSeries();
   // Appends the parts of all sources of the series.
-  void AddPartsOf(size_t series, const model::TimeRange& range, std::vector<RowPart>* parts) const;
+  void AddPartsOf(size_t series, const PartFilter& filter, std::vector<RowPart>* parts) const;
   // Fetch what the first look at a series' newest rows, or at its labels, needs.
   void PrefetchRows(size_t series) const;
   void PrefetchLabels(size_t series, size_t position) const;

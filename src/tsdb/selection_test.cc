@@ -209,6 +209,18 @@ TEST_F(SelectionTest, StepsAndLabelsAreThoseOfTheSamplesWhereverTheseLie) {
   Check();
 }
 
+TEST_F(SelectionTest, SingleStepsReachIntoBlocksOfManyChunks) {
+  for (int row = 0; row < 6000; ++row, now_ += kSecond / 2) {
+    Add("dense,host=a", {"one"}, now_);
+    if (row % 500 == 499) {
+      db_->Write(batch_.batch(), WriteMode::kPartial);
+      batch_.Clear();
+    }
+  }
+  ASSERT_TRUE(db_->Flush().ok());
+  Check();
+}
+
 TEST_F(SelectionTest, StepsMayLieBeyondTheEndsOfTime) {
   WriteRows(100);
   constexpr model::Timestamp kEnd = std::numeric_limits<model::Timestamp>::max();

@@ -17,13 +17,16 @@ class StepReader {
   explicit StepReader(const model::StepTimes& times);
 
   size_t count() const { return moments_.size(); }
+  // Rising, not strictly.
+  std::span<const model::Timestamp> moments() const { return moments_; }
   // What the windows cover; min > max if no sample can lie there.
   const model::TimeRange& range() const { return range_; }
 
   // values[0 .. count() - 1] from a series that has these rows only: column `column` of `rows`.
   // False, and nothing done, if it takes more than looking at the open buffer.
   bool ReadFromBuffer(const RowsSnapshot& rows, uint32_t column, double* values) const;
-  // The same from any parts that overlap range(); none is left out. Sorts *parts.
+  // The same from any parts that overlap range(); of each source at least those that have the
+  // latest row at any of the moments. Sorts *parts.
   void Read(std::vector<RowPart>* parts, double* values);
 
  private:
