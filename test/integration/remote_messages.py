@@ -1,4 +1,4 @@
-"""Messages of remote write and remote read, made and read by hand: protobuf and snappy's block format.
+"""Messages of remote write and remote read, made and read by hand: protobuf and snappy blocks.
 
     body = snappy(write_request([series({"__name__": "up"}, [(1000, 1.0)])]))
 """
@@ -64,7 +64,8 @@ def unsnappy(block):
             position += 1
         else:
             width = 2 if tag & 3 == 2 else 4
-            length, offset = (tag >> 2) + 1, int.from_bytes(block[position:position + width], "little")
+            length = (tag >> 2) + 1
+            offset = int.from_bytes(block[position:position + width], "little")
             position += width
         for _ in range(length):
             out.append(out[-offset])

@@ -130,7 +130,8 @@ class RemoteReadTest(unittest.TestCase):
 
     def test_a_long_stream_arrives(self):
         for start in range(0, 200_000, 50_000):
-            self.store(({"__name__": "up"}, [(T + i * 7, i / 7) for i in range(start, start + 50_000)]))
+            self.store(({"__name__": "up"},
+                        [(T + i * 7, i / 7) for i in range(start, start + 50_000)]))
         answer = self.post(snappy(read_request([query(0, T * 2)], STREAMED)))
         frames = list(frames_of(answer.body))
         self.assertGreater(len(frames), 1)

@@ -110,7 +110,8 @@ INSTANT_QUERIES = (
     '{job="tsdbd"}[5s]',
     "rate(prometheus_tsdb_head_samples_appended_total[5s])",
     "sum by (job) (scrape_samples_scraped)",
-    "histogram_quantile(0.9, sum by (le) (rate(prometheus_http_request_duration_seconds_bucket[8s])))",
+    "histogram_quantile(0.9, sum by (le) ("
+    "rate(prometheus_http_request_duration_seconds_bucket[8s])))",
     "max_over_time(process_resident_memory_bytes[6s]) - process_resident_memory_bytes",
     "count({__name__=~\".+\"})",
     "absent(nothing)",
