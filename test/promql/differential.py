@@ -11,7 +11,7 @@ millionth of what a wrong formula would give. Where terms cancel each other the 
 what was cancelled: values below 1e-9 are all the same.
 
 What 2.42 and 3.x do not have in common is not generated: see query_grammar and generated_data. What
-remains is in KNOWN.
+remains is in KNOWN, and counted.
 """
 
 import argparse
@@ -29,8 +29,29 @@ RELATIVE_TOLERANCE = 1e-12
 ABSOLUTE_TOLERANCE = 1e-9
 MINUTES = 90
 
-# (pattern of the query, why the answers differ)
-KNOWN = []
+
+
+def _names_come_back(case, expected, actual):
+    """A comparison passes on its left side's name. In 2.x that is gone after `abs(m)`; in 3.x, where
+    names are dropped at the end, the comparison makes it stay."""
+    if not re.search(r"[<>=]=?|!=", case.query):
+        return False
+    return difference(_nameless(expected), _nameless(actual), False) is None
+
+
+def _moving_pin(case, _expected, _actual):
+    """2.42 moves the window of predict_linear along with the steps although @ pins it."""
+    return case.is_range and re.search(r"predict_linear\(.* @ ", case.query) is not None
+
+
+def _cancelled_spread(case, expected, actual):
+    """2.42 loses digits of a spread that is small beside the values, such as that of timestamps."""
+    return re.search(r"std(dev|var)_over_time\(", case.query) is not None and difference(
+        expected, actual, False, relative_tolerance=1e-8) is None
+
+
+# What the generator cannot keep out. Each says of a difference whether it is the cause.
+KNOWN = [_names_come_back, _moving_pin, _cancelled_spread]
 
 
 class Case:
@@ -70,7 +91,7 @@ class Case:
         return f"{self.index}: {self.query}   {when}"
 
 
-def difference(reference, actual, is_ordered):
+def difference(reference, actual, is_ordered, relative_tolerance=RELATIVE_TOLERANCE):
     """What differs between two answers, or None."""
     if isinstance(reference, servers.QueryError) or isinstance(actual, servers.QueryError):
         if isinstance(reference, type(actual)):
@@ -80,7 +101,7 @@ def difference(reference, actual, is_ordered):
         return f"{reference.kind} | {actual.kind}"
     if reference.kind in ("scalar", "string"):
         same = reference.value == actual.value if reference.kind == "string" else _same(
-            reference.value, actual.value)
+            reference.value, actual.value, relative_tolerance)
         return None if same else f"{reference.value} | {actual.value}"
     expected, got = _by_labels(reference), _by_labels(actual)
     if len(got) != len(actual.value):
@@ -91,11 +112,11 @@ def difference(reference, actual, is_ordered):
         if [at for at, _ in expected[labels]] != [at for at, _ in got[labels]]:
             return f"times of {dict(labels)}: {expected[labels][:5]} | {got[labels][:5]}"
         for (at, wanted), (_, value) in zip(expected[labels], got[labels]):
-            if not _same(wanted, value):
+            if not _same(wanted, value, relative_tolerance):
                 return f"{dict(labels)} at {at}: {wanted!r} | {value!r}"
     if is_ordered:
         for (_, wanted), (_, value) in zip(reference.value, actual.value):
-            if not _same(wanted, value):
+            if not _same(wanted, value, relative_tolerance):
                 return "order"
     return None
 
@@ -105,12 +126,20 @@ def _by_labels(result):
             for labels, data in result.value}
 
 
-def _same(a, b):
+def _nameless(answer):
+    if isinstance(answer, servers.QueryError) or answer.kind in ("scalar", "string"):
+        return answer
+    return servers.Result(answer.kind, [({name: value for name, value in labels.items()
+                                          if name != "__name__"}, data)
+                                        for labels, data in answer.value], [], [])
+
+
+def _same(a, b, relative_tolerance):
     if a == b or math.isnan(a) and math.isnan(b):
         return True
     if not (math.isfinite(a) and math.isfinite(b)):
         return False
-    return abs(a - b) <= max(RELATIVE_TOLERANCE * max(abs(a), abs(b)), ABSOLUTE_TOLERANCE)
+    return abs(a - b) <= max(relative_tolerance * max(abs(a), abs(b)), ABSOLUTE_TOLERANCE)
 
 
 def _short(answer):
@@ -136,7 +165,7 @@ def _compare(reference, other, arguments):
             print(f"{case}\n  {_short(expected)}\n  {_short(actual)}")
         if why is None:
             agreed += 1
-        elif any(re.search(pattern, case.query) for pattern, _ in KNOWN):
+        elif any(is_cause(case, expected, actual) for is_cause in KNOWN):
             known += 1
         else:
             print(f"DIFFERS (--seed {arguments.seed} --only {index}) {case}\n    {why}", flush=True)
