@@ -5,83 +5,11 @@
 
 #include <gtest/gtest.h>
 
-#include "query/engine.h"
-#include "query/memory_source_testing.h"
+#include "query/evaluation_testing.h"
 #include "query/query_error.h"
-#include "query/text.h"
 
 namespace tsdbd::query {
 namespace {
-
-std::string LabelsText(const model::LabelViews& labels) {
-  std::string name;
-  std::string rest;
-  for (const model::LabelView& label : labels) {
-    if (label.name == model::kMetricName) {
-      name = label.value;
-    } else {
-      rest += fmt::format("{}{}={}", rest.empty() ? "" : ",", label.name, label.value);
-    }
-  }
-  return name + "{" + rest + "}";
-}
-
-// "a{job=x} 1; b{} 2": in the order of the result. Rows of a range query: "a{} 1 _ 3".
-std::string ResultText(const StatusOr<QueryResult>& result) {
-  if (!result.ok()) {
-    return std::string(Message(result.status()));
-  }
-  if (result->type == ValueType::kScalar) {
-    return FormatDecimal(result->scalar);
-  }
-  std::string text;
-  for (const VectorSample& sample : result->vector) {
-    text += (text.empty() ? "" : "; ") + LabelsText(sample.labels) + " " +
-            FormatDecimal(sample.value);
-  }
-  for (const MatrixSeries& series : result->matrix) {
-    text += (text.empty() ? "" : "; ") + LabelsText(series.labels);
-    for (const double value : series.samples.values) {
-      text += " " + FormatDecimal(value);
-    }
-    for (const double value : series.row) {
-      text += IsAbsent(value) ? " _" : " " + FormatDecimal(value);
-    }
-  }
-  return text;
-}
-
-class EvaluationTest : public testing::Test {
- protected:
-  EvaluationTest() {
-    options_.parser.experimental_functions = true;
-    options_.parser.duration_expressions = true;
-    options_.parser.fill_modifiers = true;
-    source_.Load(R"(
-        m{host="a",zone="x"} 0:1 60:2 120:3
-        m{host="b",zone="x"} 0:10 60:20 120:30
-        m{host="c",zone="y"} 0:100 60:stale 120:300
-        n{host="a"} 0:2 60:2 120:2
-        n{host="b"} 0:4 60:4 120:4
-        c_total{host="a"} 0:0 60:60 120:120 180:30
-        h_bucket{le="1"} 0:1
-        h_bucket{le="2"} 0:3
-        h_bucket{le="+Inf"} 0:4)");
-  }
-
-  std::string At(double seconds, std::string_view query) {
-    return ResultText(engine_.Instant(query, SecondsToNanos(seconds), options_));
-  }
-  // At 0, 60 and 120 seconds.
-  std::string Range(std::string_view query) {
-    return ResultText(engine_.Range(query, {0, 120 * kNanosPerSecond}, 60 * kNanosPerSecond,
-                                    options_));
-  }
-
-  MemorySource source_;
-  Engine engine_{&source_};
-  QueryOptions options_;
-};
 
 // ---- Aggregations
 
@@ -309,6 +237,11 @@ TEST_F(EvaluationTest, FindsQuantilesOfHistograms) {
   EXPECT_EQ(At(0, "histogram_fraction(0, 1, h_bucket)"), "{} 0.25");
   EXPECT_EQ(At(0, "histogram_quantiles(h_bucket, \"q\", 0.5, 1)"), "{q=0.5} 1.5; {q=1.0} 2");
   EXPECT_EQ(At(0, "histogram_sum(h_bucket)"), "");
+}
+
+TEST_F(EvaluationTest, HasNoStartTimestamps) {
+  EXPECT_EQ(At(0, "start_timestamp(m)"), "");
+  EXPECT_EQ(Range("start_timestamp(m + 1)"), "");
 }
 
 // ---- Names

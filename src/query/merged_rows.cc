@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "query/grouping.h"
+#include "query/text.h"
 
 namespace tsdbd::query {
 
@@ -17,6 +18,14 @@ bool IsMetadataLabel(std::string_view name) {
 
 void DropMetadataLabels(model::LabelViews* labels) {
   std::erase_if(*labels, [](const model::LabelView& label) { return IsMetadataLabel(label.name); });
+}
+
+std::string MetricText(const model::LabelViews& labels) {
+  std::string text = "{";
+  for (const model::LabelView& label : labels) {
+    text += fmt::format("{}{}={}", text.size() == 1 ? "" : ", ", label.name, Quote(label.value));
+  }
+  return text + '}';
 }
 
 Status EqualLabels::Find(Execution* execution, size_t count, const RowLabels& labels_of) {

@@ -66,4 +66,7 @@ class MergeOperator : public Operator {
 bool IsMetadataLabel(std::string_view name);
 void DropMetadataLabels(model::LabelViews* labels);
 
+// {a="b", c="d"}: as Prometheus prints a set of labels in messages.
+std::string MetricText(const model::LabelViews& labels);
+
 }  // namespace tsdbd::query

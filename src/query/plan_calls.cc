@@ -91,6 +91,12 @@ StatusOr<OperatorPtr> Planner::PlanCall(const CallExpr& call, const StepGrid& gr
   if (name.starts_with("histogram_")) {
     return PlanHistogram(call, grid);
   }
+  if (name == "info") {
+    return PlanInfo(call, grid);
+  }
+  if (name == "start_timestamp") {
+    return PlanStartTimestamp(call, grid);
+  }
   return MakeStatus(StatusCode::kUnimplemented, "function {} is not supported", Quote(name));
 }
 
@@ -193,6 +199,12 @@ StatusOr<OperatorPtr> Planner::PlanTimestamp(const CallExpr& call, const StepGri
   }
   ASSIGN_OR_RETURN(OperatorPtr vector, Plan(argument, grid));
   return Make<StepTimeOperator>(call, grid, std::move(vector));
+}
+
+// No sample here has a start timestamp, and those without are left out.
+StatusOr<OperatorPtr> Planner::PlanStartTimestamp(const CallExpr& call, const StepGrid& grid) {
+  ASSIGN_OR_RETURN(Operators arguments, PlanArguments(call, 0, grid));
+  return Make<EmptyOperator>(call, grid, std::move(arguments));
 }
 
 StatusOr<OperatorPtr> Planner::PlanSort(const CallExpr& call, const StepGrid& grid) {

@@ -25,15 +25,6 @@ constexpr std::string_view kStepFunctions[] = {
     "start",        "step",        "time",        "timestamp",      "year"};
 static_assert(std::ranges::is_sorted(kStepFunctions));
 
-// a - b, at the end of time where it would go beyond.
-Timestamp SaturatingSubtract(Timestamp a, int64_t b) {
-  Timestamp difference = 0;
-  if (__builtin_sub_overflow(a, b, &difference)) {
-    return b > 0 ? std::numeric_limits<Timestamp>::min() : std::numeric_limits<Timestamp>::max();
-  }
-  return difference;
-}
-
 Timestamp MillisToNanos(int64_t millis) {
   Timestamp nanos = 0;
   if (__builtin_mul_overflow(millis, kNanosPerMilli, &nanos)) {
@@ -48,6 +39,14 @@ Status DurationError(const DurationExpr& duration, std::string_view problem) {
 }
 
 }  // namespace
+
+Timestamp SaturatingSubtract(Timestamp a, int64_t b) {
+  Timestamp difference = 0;
+  if (__builtin_sub_overflow(a, b, &difference)) {
+    return b > 0 ? std::numeric_limits<Timestamp>::min() : std::numeric_limits<Timestamp>::max();
+  }
+  return difference;
+}
 
 const Expr& WithoutParens(const Expr& expr) {
   const Expr* inner = &expr;

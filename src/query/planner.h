@@ -52,8 +52,13 @@ class Planner {
   StatusOr<OperatorPtr> PlanSort(const CallExpr& call, const StepGrid& grid);
   StatusOr<OperatorPtr> PlanRelabel(const CallExpr& call, const StepGrid& grid);
   StatusOr<OperatorPtr> PlanHistogram(const CallExpr& call, const StepGrid& grid);
+  StatusOr<OperatorPtr> PlanStartTimestamp(const CallExpr& call, const StepGrid& grid);
   StatusOr<OperatorPtr> PlanMap(const CallExpr& call, MapFunction function, const StepGrid& grid);
   StatusOr<Operators> PlanArguments(const CallExpr& call, size_t first, const StepGrid& grid);
+
+  // info() (plan_info.cc).
+  StatusOr<OperatorPtr> PlanInfo(const CallExpr& call, const StepGrid& grid);
+  StatusOr<model::StepTimes> ResolveInfoTimes(const Expr& argument, const StepGrid& grid) const;
 
   // Whether the value is the same at every step, because all selectors in it are pinned by @.
   bool IsStepInvariant(const Expr& expr);
@@ -72,6 +77,9 @@ class Planner {
   const StepGrid query_grid_;
   std::unordered_map<const Expr*, bool> step_invariant_;
 };
+
+// a - b, at the end of time where it would go beyond.
+model::Timestamp SaturatingSubtract(model::Timestamp a, int64_t b);
 
 // The expression inside all parentheses.
 const Expr& WithoutParens(const Expr& expr);

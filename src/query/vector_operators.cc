@@ -4,7 +4,7 @@
 #include <array>
 
 #include "query/binary_function.h"
-#include "query/text.h"
+#include "query/merged_rows.h"
 
 namespace tsdbd::query {
 namespace {
@@ -28,15 +28,6 @@ StatusOr<std::vector<bool>> FindPresence(Execution* execution, Operator& input,
         }
       }));
   return present;
-}
-
-// {a="b", c="d"}: as Prometheus prints a set of labels in messages.
-std::string LabelsText(const model::LabelViews& labels) {
-  std::string text = "{";
-  for (const model::LabelView& label : labels) {
-    text += fmt::format("{}{}={}", text.size() == 1 ? "" : ", ", label.name, Quote(label.value));
-  }
-  return text + '}';
 }
 
 }  // namespace
@@ -135,9 +126,9 @@ Status VectorBinaryOperator::MakeOneRows() {
 Status VectorBinaryOperator::DuplicateError(uint32_t series_a, uint32_t series_b) const {
   model::LabelViews labels;
   one().GetLabels(series_a, &labels);
-  std::string text_a = LabelsText(labels);
+  std::string text_a = MetricText(labels);
   one().GetLabels(series_b, &labels);
-  std::string text_b = LabelsText(labels);
+  std::string text_b = MetricText(labels);
   if (text_b < text_a) {
     std::swap(text_a, text_b);
   }
@@ -145,7 +136,7 @@ Status VectorBinaryOperator::DuplicateError(uint32_t series_a, uint32_t series_b
   return FailedPrecondition(
       "found duplicate series for the match group {} on the {} hand-side of the operation: [{}, "
       "{}];many-to-many matching not allowed: matching labels must be unique on one side",
-      LabelsText(labels), swapped_ ? "left" : "right", text_a, text_b);
+      MetricText(labels), swapped_ ? "left" : "right", text_a, text_b);
 }
 
 Status VectorBinaryOperator::MakePairs() {
