@@ -2,7 +2,7 @@
 // Aggregations. Those that fold (sum, avg, …) stream: they hold a row of accumulators for each
 // group, never the series. The others hold what their definition makes them hold.
 
-#include <memory>
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -12,13 +12,26 @@
 
 namespace tsdbd::query {
 
-// sum, avg, min, max, count, group, stddev, stdvar.
-class FoldOperator : public Operator {
+// An operator whose rows are all computed when it is prepared.
+class StoredRowsOperator : public Operator {
  public:
-  FoldOperator(Execution* execution, const StepGrid& grid, AggregateOp op, Grouping grouping,
-               OperatorPtr input)
-      : Operator("aggregate", execution, grid, {std::move(input)}),
-        op_(op),
+  using Operator::Operator;
+
+ protected:
+  Status DoCompute(size_t first, size_t count, double* values) override {
+    std::copy_n(rows_.data() + first * steps(), count * steps(), values);
+    return OkStatus();
+  }
+
+  std::vector<double> rows_;  // [series][step]
+};
+
+// One series for each group.
+class GroupsOperator : public StoredRowsOperator {
+ public:
+  GroupsOperator(std::string_view name, Execution* execution, const StepGrid& grid,
+                 Grouping grouping, std::vector<OperatorPtr> children)
+      : StoredRowsOperator(name, execution, grid, std::move(children)),
         grouping_(std::move(grouping)) {}
 
   void GetLabels(size_t series, model::LabelViews* labels) const override {
@@ -27,67 +40,74 @@ class FoldOperator : public Operator {
   bool DropsName(size_t series) const override { return grouping_.DropsName(series); }
 
  protected:
-  Status DoPrepare() override;
-  Status DoCompute(size_t first, size_t count, double* values) override;
-
- private:
-  Status RepairAverages(std::vector<uint32_t> cells);
-
-  const AggregateOp op_;
   Grouping grouping_;
-  std::vector<double> rows_;  // [group][step]
 };
 
-// topk and bottomk.
-class TopKOperator : public Operator {
+// Some of the series of the first child.
+class SelectionOperator : public StoredRowsOperator {
  public:
-  TopKOperator(Execution* execution, const StepGrid& grid, bool bottom, Grouping grouping,
-               OperatorPtr input, OperatorPtr parameter)
-      : Operator("select k", execution, grid, {std::move(input), std::move(parameter)}),
-        bottom_(bottom),
+  SelectionOperator(std::string_view name, Execution* execution, const StepGrid& grid,
+                    Grouping grouping, std::vector<OperatorPtr> children)
+      : StoredRowsOperator(name, execution, grid, std::move(children)),
         grouping_(std::move(grouping)) {}
 
   void GetLabels(size_t series, model::LabelViews* labels) const override {
     child().GetLabels(selected_[series], labels);
   }
   bool DropsName(size_t series) const override { return child().DropsName(selected_[series]); }
+
+ protected:
+  Grouping grouping_;
+  std::vector<uint32_t> selected_;  // series of the child
+};
+
+// sum, avg, min, max, count, group, stddev, stdvar.
+class FoldOperator : public GroupsOperator {
+ public:
+  FoldOperator(Execution* execution, const StepGrid& grid, AggregateOp op, Grouping grouping,
+               OperatorPtr input)
+      : GroupsOperator("aggregate", execution, grid, std::move(grouping), {std::move(input)}),
+        op_(op) {}
+
+ protected:
+  Status DoPrepare() override;
+
+ private:
+  Status RepairAverages(std::vector<uint32_t> cells);
+
+  const AggregateOp op_;
+};
+
+// topk and bottomk.
+class TopKOperator : public SelectionOperator {
+ public:
+  TopKOperator(Execution* execution, const StepGrid& grid, bool bottom, Grouping grouping,
+               OperatorPtr input, OperatorPtr parameter)
+      : SelectionOperator("select k", execution, grid, std::move(grouping),
+                          {std::move(input), std::move(parameter)}),
+        bottom_(bottom) {}
   bool ordered() const override { return steps() == 1; }
 
  protected:
   Status DoPrepare() override;
-  Status DoCompute(size_t first, size_t count, double* values) override;
 
  private:
   class Heaps;
   Status MakeRows(const Heaps& heaps);
 
   const bool bottom_;
-  Grouping grouping_;
-  std::vector<uint32_t> selected_;  // series of the child
-  std::vector<double> rows_;        // [selected][step]
 };
 
 // limitk: the first k series of each group, in the order of their labels.
-class LimitKOperator : public Operator {
+class LimitKOperator : public SelectionOperator {
  public:
   LimitKOperator(Execution* execution, const StepGrid& grid, Grouping grouping, OperatorPtr input,
                  OperatorPtr parameter)
-      : Operator("limit k", execution, grid, {std::move(input), std::move(parameter)}),
-        grouping_(std::move(grouping)) {}
-
-  void GetLabels(size_t series, model::LabelViews* labels) const override {
-    child().GetLabels(selected_[series], labels);
-  }
-  bool DropsName(size_t series) const override { return child().DropsName(selected_[series]); }
+      : SelectionOperator("limit k", execution, grid, std::move(grouping),
+                          {std::move(input), std::move(parameter)}) {}
 
  protected:
   Status DoPrepare() override;
-  Status DoCompute(size_t first, size_t count, double* values) override;
-
- private:
-  Grouping grouping_;
-  std::vector<uint32_t> selected_;
-  std::vector<double> rows_;
 };
 
 // limit_ratio: the share of the series that a hash of their labels picks; a negative ratio picks
@@ -110,27 +130,19 @@ class LimitRatioOperator : public SameSeriesOperator {
 };
 
 // quantile
-class QuantileOperator : public Operator {
+class QuantileOperator : public GroupsOperator {
  public:
   QuantileOperator(Execution* execution, const StepGrid& grid, Grouping grouping,
                    const Expr* parameter_expr, OperatorPtr input, OperatorPtr parameter)
-      : Operator("quantile", execution, grid, {std::move(input), std::move(parameter)}),
-        grouping_(std::move(grouping)),
+      : GroupsOperator("quantile", execution, grid, std::move(grouping),
+                       {std::move(input), std::move(parameter)}),
         parameter_expr_(parameter_expr) {}
-
-  void GetLabels(size_t series, model::LabelViews* labels) const override {
-    grouping_.GetLabels(series, labels);
-  }
-  bool DropsName(size_t series) const override { return grouping_.DropsName(series); }
 
  protected:
   Status DoPrepare() override;
-  Status DoCompute(size_t first, size_t count, double* values) override;
 
  private:
-  Grouping grouping_;
   const Expr* const parameter_expr_;
-  std::vector<double> rows_;
 };
 
 // count_values: how many series of a group have each value. The value becomes a label.

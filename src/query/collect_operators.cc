@@ -77,11 +77,6 @@ Status QuantileOperator::DoPrepare() {
   return OkStatus();
 }
 
-Status QuantileOperator::DoCompute(size_t first, size_t count, double* values) {
-  std::copy_n(rows_.data() + first * steps(), count * steps(), values);
-  return OkStatus();
-}
-
 // ---- count_values
 
 Status CountValuesOperator::DoPrepare() {

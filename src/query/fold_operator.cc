@@ -273,9 +273,4 @@ Status FoldOperator::RepairAverages(std::vector<uint32_t> cells) {
   return OkStatus();
 }
 
-Status FoldOperator::DoCompute(size_t first, size_t count, double* values) {
-  std::copy_n(rows_.data() + first * steps(), count * steps(), values);
-  return OkStatus();
-}
-
 }  // namespace tsdbd::query

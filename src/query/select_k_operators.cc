@@ -196,11 +196,6 @@ Status TopKOperator::MakeRows(const Heaps& heaps) {
   return OkStatus();
 }
 
-Status TopKOperator::DoCompute(size_t first, size_t count, double* values) {
-  std::copy_n(rows_.data() + first * steps(), count * steps(), values);
-  return OkStatus();
-}
-
 // ---- limitk
 
 Status LimitKOperator::DoPrepare() {
@@ -229,11 +224,6 @@ Status LimitKOperator::DoPrepare() {
   selected_ = std::move(selected.selected);
   rows_ = std::move(selected.rows);
   set_series_count(selected_.size());
-  return OkStatus();
-}
-
-Status LimitKOperator::DoCompute(size_t first, size_t count, double* values) {
-  std::copy_n(rows_.data() + first * steps(), count * steps(), values);
   return OkStatus();
 }
 
