@@ -10,6 +10,25 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
+void AddVariances(const double* values, size_t steps, double* counts, double* means,
+                  double* squares) {
+  for (size_t step = 0; step < steps; ++step) {
+    const double value = values[step];
+    if (IsAbsent(value)) {
+      continue;
+    }
+    counts[step] += 1;
+    if (counts[step] == 1) {
+      means[step] = value;
+      squares[step] = std::isfinite(value) ? 0 : kNaN;
+      continue;
+    }
+    const double delta = value - means[step];
+    means[step] += delta / counts[step];
+    squares[step] += delta * (value - means[step]);
+  }
+}
+
 // The accumulators of some groups at all steps. What `a` and `b` are depends on the aggregation:
 //   sum, avg        sum and its compensation
 //   min, max        the value
@@ -28,7 +47,8 @@ class Accumulators {
 
   static uint64_t BytesPerCell() { return 3 * sizeof(double); }
 
-  void AddRow(size_t group, const double* values);
+  // Adds `count` rows, of the series from `first` on.
+  void AddRows(const Grouping& grouping, size_t first, size_t count, const double* values);
   void Merge(const Accumulators& other);
   // Writes the results; cells of averages that left the range of a double go to *suspicious.
   void Finish(std::vector<double>* results, std::vector<uint32_t>* suspicious) const;
@@ -39,8 +59,10 @@ class Accumulators {
     return op_ == AggregateOp::kSum || op_ == AggregateOp::kAvg || op_ == AggregateOp::kStddev ||
            op_ == AggregateOp::kStdvar;
   }
-  void AddSums(const double* values, double* counts, double* sums, double* compensations) const;
-  void AddVariances(const double* values, double* counts, double* means, double* squares) const;
+  // Calls add(values, counts, a, b) with the rows of each series and of its group.
+  template <typename Add>
+  void ForEachRow(const Grouping& grouping, size_t first, size_t count, const double* values,
+                  const Add& add);
   void MergeVariance(const Accumulators& other, size_t cell);
   double ResultOf(size_t cell) const;
 
@@ -51,63 +73,69 @@ class Accumulators {
   std::vector<double> b_;
 };
 
-// Absent values are added as -0.0, which changes nothing, so that the loop has no branches.
-void Accumulators::AddSums(const double* values, double* counts, double* sums,
-                           double* compensations) const {
-  for (size_t step = 0; step < steps_; ++step) {
-    const bool absent = IsAbsent(values[step]);
-    KahanAdd(absent ? -0.0 : values[step], sums[step], compensations[step]);
-    counts[step] += absent ? 0.0 : 1.0;
+template <typename Add>
+void Accumulators::ForEachRow(const Grouping& grouping, size_t first, size_t count,
+                              const double* values, const Add& add) {
+  for (size_t i = 0; i < count; ++i, values += steps_) {
+    const size_t row = grouping.GroupOf(first + i) * steps_;
+    add(values, counts_.data() + row, a_.data() + row, b_.data() + row);
   }
 }
 
-void Accumulators::AddVariances(const double* values, double* counts, double* means,
-                                double* squares) const {
-  for (size_t step = 0; step < steps_; ++step) {
-    const double value = values[step];
-    if (IsAbsent(value)) {
-      continue;
+// What a lane of a loop over steps does must have no branches, so that it vectorises.
+void Accumulators::AddRows(const Grouping& grouping, size_t first, size_t count,
+                           const double* values) {
+  const auto count_values = [this](const double* row, double* counts) {
+    for (size_t step = 0; step < steps_; ++step) {
+      counts[step] += IsAbsent(row[step]) ? 0.0 : 1.0;
     }
-    counts[step] += 1;
-    if (counts[step] == 1) {
-      means[step] = value;
-      squares[step] = std::isfinite(value) ? 0 : kNaN;
-      continue;
-    }
-    const double delta = value - means[step];
-    means[step] += delta / counts[step];
-    squares[step] += delta * (value - means[step]);
-  }
-}
-
-void Accumulators::AddRow(size_t group, const double* values) {
-  double* const counts = counts_.data() + group * steps_;
-  double* const a = a_.data() + group * steps_;
-  double* const b = b_.data() + group * steps_;
+  };
   switch (op_) {
     case AggregateOp::kSum:
     case AggregateOp::kAvg:
-      AddSums(values, counts, a, b);
+      // Absent values are added as -0.0, which changes nothing.
+      ForEachRow(grouping, first, count, values,
+                 [&](const double* row, double* counts, double* sums, double* compensations) {
+                   count_values(row, counts);
+                   for (size_t step = 0; step < steps_; ++step) {
+                     const double value = IsAbsent(row[step]) ? -0.0 : row[step];
+                     KahanAdd(value, sums[step], compensations[step]);
+                   }
+                 });
       return;
     case AggregateOp::kStddev:
     case AggregateOp::kStdvar:
-      AddVariances(values, counts, a, b);
+      ForEachRow(grouping, first, count, values,
+                 [&](const double* row, double* counts, double* means, double* squares) {
+                   AddVariances(row, steps_, counts, means, squares);
+                 });
+      return;
+    // What is not a number loses against every number; absent values are not numbers.
+    case AggregateOp::kMin:
+      ForEachRow(grouping, first, count, values,
+                 [&](const double* row, double* counts, double* least, double*) {
+                   count_values(row, counts);
+                   for (size_t step = 0; step < steps_; ++step) {
+                     const bool takes = row[step] < least[step] || std::isnan(least[step]);
+                     least[step] = takes ? row[step] : least[step];
+                   }
+                 });
+      return;
+    case AggregateOp::kMax:
+      ForEachRow(grouping, first, count, values,
+                 [&](const double* row, double* counts, double* most, double*) {
+                   count_values(row, counts);
+                   for (size_t step = 0; step < steps_; ++step) {
+                     const bool takes = row[step] > most[step] || std::isnan(most[step]);
+                     most[step] = takes ? row[step] : most[step];
+                   }
+                 });
       return;
     default:
-      break;
-  }
-  for (size_t step = 0; step < steps_; ++step) {
-    counts[step] += IsAbsent(values[step]) ? 0.0 : 1.0;
-  }
-  // What is not a number loses against every number; absent values are not numbers.
-  if (op_ == AggregateOp::kMin) {
-    for (size_t step = 0; step < steps_; ++step) {
-      a[step] = values[step] < a[step] || std::isnan(a[step]) ? values[step] : a[step];
-    }
-  } else if (op_ == AggregateOp::kMax) {
-    for (size_t step = 0; step < steps_; ++step) {
-      a[step] = values[step] > a[step] || std::isnan(a[step]) ? values[step] : a[step];
-    }
+      ForEachRow(grouping, first, count, values,
+                 [&](const double* row, double* counts, double*, double*) {
+                   count_values(row, counts);
+                 });
   }
 }
 
@@ -234,10 +262,7 @@ Status FoldOperator::DoPrepare() {
     const size_t end = series * (part + 1) / parts;
     return ForEachBatch(child(), first, end - first,
                         [&](size_t begin, size_t count, const double* values) {
-                          for (size_t i = 0; i < count; ++i) {
-                            accumulators[part].AddRow(grouping_.GroupOf(begin + i),
-                                                      values + i * steps());
-                          }
+                          accumulators[part].AddRows(grouping_, begin, count, values);
                         });
   }));
   for (size_t part = 1; part < parts; ++part) {

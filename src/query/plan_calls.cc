@@ -169,6 +169,7 @@ StatusOr<OperatorPtr> Planner::PlanRangeCall(const CallExpr& call, const StepGri
   }
   RangeCall range_call{.function = FindRangeFunction(name),
                        .keeps_name = RangeFunctionKeepsName(name),
+                       .slides = name != "mad_over_time" && name != "double_exponential_smoothing",
                        .counter_argument = nullptr,
                        .check_parameters = {}};
   if (name == "rate" || name == "increase") {

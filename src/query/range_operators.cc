@@ -11,9 +11,11 @@ namespace {
 using model::SampleColumns;
 using model::Timestamp;
 
-// The most samples that one call of a range function may visit: a few ms of work, between two
-// looks at whether the query is to stop.
-constexpr uint64_t kMaxVisitsPerCall = 1 << 21;
+// The most samples that the windows of one call of a range function may have, each window counted
+// for itself: some ms of work, between two looks at whether the query is to stop. Functions that
+// slide look at each sample about once, however many windows it is in.
+constexpr uint64_t kMaxVisitsPerCall = 1 << 20;
+constexpr uint64_t kMaxSlidingVisitsPerCall = 1 << 26;
 
 bool LooksLikeCounter(std::string_view metric_name) {
   return metric_name.empty() || metric_name.ends_with("_total") || metric_name.ends_with("_sum") ||
@@ -84,9 +86,10 @@ void RangeOperator::FindWindows(Scratch* scratch) const {
 }
 
 Status RangeOperator::Apply(const Scratch& scratch, double* values) const {
+  const uint64_t max_visits = call_.slides ? kMaxSlidingVisitsPerCall : kMaxVisitsPerCall;
   for (size_t first = 0; first < steps();) {
     size_t end = first;
-    for (uint64_t visits = 0; end < steps() && visits < kMaxVisitsPerCall; ++end) {
+    for (uint64_t visits = 0; end < steps() && visits < max_visits; ++end) {
       visits += scratch.ends[end] - scratch.begins[end];
     }
     const size_t count = end - first;

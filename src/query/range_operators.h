@@ -15,6 +15,7 @@ namespace tsdbd::query {
 struct RangeCall {
   RangeFunction function = nullptr;
   bool keeps_name = false;
+  bool slides = true;  // its cost does not grow with the overlap of the windows
   // rate() and increase() note metrics that do not look like counters: the argument; else null.
   const Expr* counter_argument = nullptr;
   // Looks at the scalar arguments ([argument][step]) if there is any series; may be empty.
