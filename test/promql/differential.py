@@ -41,7 +41,13 @@ def _names_come_back(case, expected, actual):
 
 def _moving_pin(case, _expected, _actual):
     """2.42 moves the window of predict_linear along with the steps although @ pins it."""
-    return case.is_range and re.search(r"predict_linear\(.* @ ", case.query) is not None
+    has_steps = case.is_range or ":" in case.query
+    return has_steps and re.search(r"predict_linear\(.* @ ", case.query) is not None
+
+
+def _forgotten_offset(case, _expected, _actual):
+    """timestamp(m offset 5m @ 100): Prometheus forgets the offset, 3.x too."""
+    return re.search(r"timestamp\(\w+(\{[^}]*\})? offset \S+ @ ", case.query) is not None
 
 
 def _cancelled_spread(case, expected, actual):
@@ -50,8 +56,22 @@ def _cancelled_spread(case, expected, actual):
         expected, actual, False, relative_tolerance=1e-8) is None
 
 
+def _overflowed_sum(case, expected, actual):
+    """What compensates rounding is NaN in 2.42 once a sum is infinite."""
+    return "_over_time(" in case.query and difference(
+        _without_infinities(expected), _without_infinities(actual), False) is None
+
+
+def _names_kept_apart(case, expected, actual):
+    """`abs(a or b)`: where a and b have the same labels at different times, 2.x makes one series of
+    them at once. 3.x drops the names at the end, when windows may have brought them together."""
+    return " or " in case.query and isinstance(actual, servers.QueryError) and (
+        not isinstance(expected, servers.QueryError)) and "same labelset" in actual.message
+
+
 # What the generator cannot keep out. Each says of a difference whether it is the cause.
-KNOWN = [_names_come_back, _moving_pin, _cancelled_spread]
+KNOWN = [_names_come_back, _names_kept_apart, _moving_pin, _forgotten_offset,
+         _cancelled_spread, _overflowed_sum]
 
 
 class Case:
@@ -134,6 +154,19 @@ def _nameless(answer):
                                         for labels, data in answer.value], [], [])
 
 
+def _without_infinities(answer):
+    """The answer with NaN in place of infinities."""
+    if isinstance(answer, servers.QueryError) or answer.kind in ("scalar", "string"):
+        return answer
+
+    def finite(data):
+        if isinstance(data, list):
+            return [(at, finite(value)) for at, value in data]
+        return math.nan if math.isinf(data) else data
+    return servers.Result(answer.kind, [(labels, finite(data)) for labels, data in answer.value],
+                          [], [])
+
+
 def _same(a, b, relative_tolerance):
     if a == b or math.isnan(a) and math.isnan(b):
         return True
@@ -148,10 +181,20 @@ def _short(answer):
     return f"{answer.kind} {str(answer.value)[:200]}"
 
 
+def _load(server, seed):
+    """In two parts, so that queries reach into blocks and head."""
+    data = generated_data.generate(seed, MINUTES)
+    middle_ms = generated_data.START_MS + MINUTES * 30_000
+    server.load([(labels, [sample for sample in samples if sample[0] < middle_ms])
+                 for labels, samples in data])
+    server.flush()
+    server.load([(labels, [sample for sample in samples if sample[0] >= middle_ms])
+                 for labels, samples in data])
+
+
 def _compare(reference, other, arguments):
-    data = generated_data.generate(arguments.seed, MINUTES)
-    reference.load(data)
-    other.load(data)
+    _load(reference, arguments.seed)
+    _load(other, arguments.seed)
     agreed = known = 0
     indexes = range(arguments.queries) if arguments.only is None else [arguments.only]
     for index in indexes:

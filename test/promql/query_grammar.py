@@ -13,6 +13,9 @@ is kept out:
   - topk and bottomk of equal values: only of values that are not.
   - histogram_quantile: 3.x forgives buckets that shrink by rounding; the data has no such buckets.
   - functions that 2.42 does not have.
+
+Nor may the noise in the last bits decide: what jumps (round, changes, resets, %) and what swings wildly
+(sin of large values) only gets samples as they are stored, and timestamps begin with the data.
 """
 
 import generated_data
@@ -24,14 +27,14 @@ SUBQUERY_STEPS = ["15s", "1m", "2m", "47s", ""]
 COUNTER_FUNCTIONS = ["rate", "increase", "irate", "resets", "changes", "delta", "idelta"]
 OVER_TIME = ["avg_over_time", "min_over_time", "max_over_time", "sum_over_time", "count_over_time",
              "last_over_time", "stddev_over_time", "stdvar_over_time", "present_over_time",
-             "deriv", "changes", "resets", "delta", "idelta"]
-SIMPLE_FUNCTIONS = ["abs", "ceil", "floor", "exp", "ln", "log2", "log10", "sqrt", "sgn", "sin",
-                    "cos", "tan", "atan", "asinh", "sinh", "tanh", "deg", "rad", "sort",
-                    "sort_desc", "absent", "acos", "acosh", "atanh", "asin"]
+             "deriv", "delta", "idelta"]
+SIMPLE_FUNCTIONS = ["abs", "exp", "ln", "log2", "log10", "sqrt", "atan", "asinh", "sinh", "tanh",
+                    "deg", "rad", "sort", "sort_desc", "absent", "acos", "acosh", "atanh", "asin"]
+JUMPY_FUNCTIONS = ["ceil", "floor", "sgn", "sin", "cos", "tan"]
 DATE_FUNCTIONS = ["minute", "hour", "day_of_week", "day_of_month", "day_of_year", "days_in_month",
                   "month", "year"]
 AGGREGATIONS = ["sum", "avg", "min", "max", "count", "group"]
-ARITHMETIC = ["+", "-", "*", "/", "%", "^"]
+ARITHMETIC = ["+", "-", "*", "/", "^"]
 COMPARISON = ["==", "!=", ">", "<", ">=", "<="]
 NUMBERS = ["0", "1", "2.5", "-3", "1e3", "0.1", "100", "60", "0x1f"]
 
@@ -114,7 +117,7 @@ class Generator:
     def _scalar(self, depth):
         choices = [
             lambda: self._rng.choice(NUMBERS),
-            lambda: "time()",
+            lambda: f"(time() - {generated_data.START_MS // 1000})",
             lambda: "pi()",
             lambda: f"scalar({self._vector(depth - 1)})",
             lambda: f"({self._scalar(depth - 1)} {self._rng.choice(ARITHMETIC)} "
@@ -145,6 +148,8 @@ class Generator:
         metric = self._metrics[name]
         if metric.kind in ("counter", "bucket") and self._chance(0.7):
             return f"{self._rng.choice(COUNTER_FUNCTIONS)}({self._range_selector(name)})"
+        if self._chance(0.1):
+            return f"{self._pick('changes', 'resets')}({self._range_selector(name)})"
         return self._over(self._range_selector(name))
 
     def _over_subquery(self, depth):
@@ -196,13 +201,16 @@ class Generator:
         if kind < 0.1:
             return f"{self._rng.choice(DATE_FUNCTIONS)}({self._pick('', self._selector('temperature'))})"
         if kind < 0.2:
-            return f"timestamp({self._pick(self._selector(self._name()), self._vector(depth - 1))})"
+            inner = self._pick(self._selector(self._name()), self._vector(depth - 1))
+            return f"(timestamp({inner}) - {generated_data.START_MS // 1000})"
         inner = self._vector(depth - 1)
         if kind < 0.3:
             return self._pick(f"clamp({inner}, 10, 200)", f"clamp_min({inner}, {self._scalar(0)})",
                               f"clamp_max({inner}, {self._scalar(0)})", f"clamp({inner}, 5, 1)")
+        if kind < 0.35:
+            return f"{self._rng.choice(JUMPY_FUNCTIONS)}({self._selector(self._finite_name())})"
         if kind < 0.4:
-            return f"round({inner}{self._pick('', ', 0.5', ', 10', ', 0.1')})"
+            return f"round({self._selector(self._name())}{self._pick('', ', 0.5', ', 10', ', 0.1')})"
         if kind < 0.5:
             return f"vector({self._scalar(depth - 1)})"
         if kind < 0.6:
@@ -232,6 +240,8 @@ class Generator:
             f"{memory} {operator} ignoring (code) group_right (le) {requests}",
             f"{memory} {operator} on (instance) group_left () {self._selector('instance_weight')}",
             f"{memory} {comparison} {self._selector('up')}",
+            f"{memory} % {self._selector('up')}",
+            f"{memory} % on (instance) group_left {self._selector('instance_weight')}",
             f"{self._selector('latency_sum')} {comparison} ignoring () "
             f"{self._selector('latency_count')}",
             f"rate({self._range_selector('latency_sum')}) / rate({self._range_selector('latency_count')})",

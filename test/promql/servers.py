@@ -72,6 +72,9 @@ class _Client:
         if batch:
             self._write(batch)
 
+    def flush(self):
+        """Moves what is loaded to where old samples are, if the server has such a place."""
+
     def _write(self, batch):
         answer = self._request(self.write_path, remote_write.request(batch), remote_write.HEADERS)
         if answer.status // 100 != 2:
@@ -153,6 +156,9 @@ class Tsdbd(_Client):
         """An empty database: a new process with a new folder."""
         self.close()
         self._daemon = harness.Daemon(*TSDBD_ARGUMENTS).__enter__()
+
+    def flush(self):
+        self._daemon.flush()
 
     def close(self):
         self._disconnect()
