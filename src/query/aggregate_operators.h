@@ -155,10 +155,6 @@ class CountValuesOperator : public Operator {
         grouping_(std::move(grouping)) {}
 
   void GetLabels(size_t series, model::LabelViews* labels) const override;
-  bool DropsName(size_t series) const override {
-    return grouping_.DropsName(results_[series].group);
-  }
-
  protected:
   Status DoPrepare() override;
   Status DoCompute(size_t first, size_t count, double* values) override;

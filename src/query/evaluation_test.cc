@@ -179,6 +179,15 @@ TEST_F(EvaluationTest, EvaluatesSubqueries) {
   EXPECT_EQ(At(1000, "last_over_time(m{host=\"a\"}[1m:1m] @ 60)"), "m{host=a,zone=x} 2");
 }
 
+TEST_F(EvaluationTest, MergesTheSamplesOfSeriesThatLoseTheirNames) {
+  source_.Load(R"(
+      before{job="j"} 0:1 30:stale
+      after{job="j"} 60:2 120:3)");
+  EXPECT_EQ(At(120, "(-{job=\"j\"})[3m:1m]"), "{job=j} -1 -2 -3");
+  EXPECT_EQ(At(120, "(-{__name__=~\"after|m\",host!=\"b\",zone!=\"y\"} * 0 == 0)[1m:1m]"),
+            "{host=a,zone=x} -0; {job=j} -0");
+}
+
 TEST_F(EvaluationTest, EvaluatesWhatAtPinsOnce) {
   EXPECT_EQ(Range("sum(m @ 120)"), "{} 333 333 333");
   EXPECT_EQ(Range("n - on () group_left () sum(m @ 0)"), "{host=a} -109 -109 -109; "

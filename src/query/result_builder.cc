@@ -48,6 +48,41 @@ Status MergeEqual(std::vector<MatrixSeries>* matrix, std::vector<std::vector<dou
   return OkStatus();
 }
 
+// Makes one of neighbours with the same labels, in the order of their times.
+Status MergeEqualSamples(std::vector<MatrixSeries>* matrix) {
+  size_t kept = 0;
+  for (size_t i = 1; i < matrix->size(); ++i) {
+    MatrixSeries& last = (*matrix)[kept];
+    MatrixSeries& next = (*matrix)[i];
+    if (next.labels != last.labels) {
+      ++kept;
+      if (kept != i) {
+        (*matrix)[kept] = std::move(next);
+      }
+      continue;
+    }
+    model::SampleColumns merged;
+    size_t a = 0;
+    size_t b = 0;
+    while (a < last.samples.size() || b < next.samples.size()) {
+      const bool takes_last =
+          b == next.samples.size() ||
+          (a < last.samples.size() && last.samples.timestamps[a] < next.samples.timestamps[b]);
+      const model::SampleColumns& from = takes_last ? last.samples : next.samples;
+      size_t* const index = takes_last ? &a : &b;
+      if (!merged.timestamps.empty() && merged.timestamps.back() == from.timestamps[*index]) {
+        return SameLabelsError();
+      }
+      merged.timestamps.push_back(from.timestamps[*index]);
+      merged.values.push_back(from.values[*index]);
+      ++*index;
+    }
+    last.samples = std::move(merged);
+  }
+  matrix->resize(std::min(kept + 1, matrix->size()));
+  return OkStatus();
+}
+
 }  // namespace
 
 Status BuildVector(Execution* execution, const OperatorPtr& root, QueryResult* result) {
@@ -146,8 +181,7 @@ Status BuildSamples(Execution* execution, std::shared_ptr<const PlannedRange> ra
   }
   result->pins.push_back(std::move(range));
   std::ranges::sort(result->matrix, {}, &MatrixSeries::labels);
-  const auto same = std::ranges::adjacent_find(result->matrix, {}, &MatrixSeries::labels);
-  return same == result->matrix.end() ? OkStatus() : SameLabelsError();
+  return MergeEqualSamples(&result->matrix);
 }
 
 }  // namespace tsdbd::query
