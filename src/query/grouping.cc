@@ -133,6 +133,27 @@ size_t Grouping::LargestGroup() const {
 
 // ---- LabelOrder
 
+namespace {
+
+// a < b, sooner: labels of one source mostly point to the same text where they are equal.
+bool LabelsLess(const model::LabelViews& a, const model::LabelViews& b) {
+  const auto differ = [](std::string_view x, std::string_view y) {
+    return (x.data() != y.data() || x.size() != y.size()) && x != y;
+  };
+  const size_t common = std::min(a.size(), b.size());
+  for (size_t i = 0; i < common; ++i) {
+    if (differ(a[i].name, b[i].name)) {
+      return a[i].name < b[i].name;
+    }
+    if (differ(a[i].value, b[i].value)) {
+      return a[i].value < b[i].value;
+    }
+  }
+  return a.size() < b.size();
+}
+
+}  // namespace
+
 std::vector<uint32_t> LabelOrder::Sorted() const {
   std::vector<model::LabelViews> labels(input_->series_count());
   for (size_t series = 0; series < labels.size(); ++series) {
@@ -140,7 +161,8 @@ std::vector<uint32_t> LabelOrder::Sorted() const {
   }
   std::vector<uint32_t> order(labels.size());
   std::iota(order.begin(), order.end(), 0);
-  std::ranges::stable_sort(order, [&](uint32_t a, uint32_t b) { return labels[a] < labels[b]; });
+  std::ranges::stable_sort(
+      order, [&](uint32_t a, uint32_t b) { return LabelsLess(labels[a], labels[b]); });
   return order;
 }
 
@@ -152,7 +174,7 @@ bool LabelOrder::Less(uint32_t a, uint32_t b) {
       model::LabelViews labels_b;
       input_->GetLabels(a, &labels_a);
       input_->GetLabels(b, &labels_b);
-      return labels_a < labels_b;
+      return LabelsLess(labels_a, labels_b);
     }
     const MutexLock lock(&mutex_);
     if (ranks_.empty()) {

@@ -88,43 +88,84 @@ double RangeSeconds(int64_t range_ns) {
          static_cast<double>(range_ns % kNanosPerSecond) / 1e9;
 }
 
-// By how much `increase`, seen between the first and the last sample, grows when it is extended to
-// the ends of the range. As far as there if a sample is where one would expect it (within 1.1
-// average intervals of the end), else by half an interval; and, of a counter, not beyond where it
-// was zero.
-double ExtrapolationFactor(const RangeInput& input, size_t step, uint32_t begin, uint32_t end,
-                           bool is_counter, double increase) {
-  const model::Timestamp first = input.timestamps[begin];
-  const model::Timestamp last = input.timestamps[end - 1];
-  const model::Timestamp range_end = input.WindowEnd(step);
-  double to_start = ToSeconds(first - (range_end - input.range_ns));
-  double to_end = ToSeconds(range_end - last);
-  const double sampled = ToSeconds(last - first);
-  const auto intervals = static_cast<double>(end - begin - 1);
-  // Divisions are what all this costs. Most windows are so clearly within the threshold that they
-  // need no average, and most counters so far from zero that they need no way to it.
-  constexpr double kClearly = 1.09;
-  if (std::max(to_start, to_end) * intervals >= sampled * kClearly) {
-    const double average_interval = sampled / intervals;
-    const double threshold = average_interval * 1.1;
-    to_start = to_start >= threshold ? average_interval / 2 : to_start;
-    to_end = to_end >= threshold ? average_interval / 2 : to_end;
+// By how much what happens between the first and the last sample of a window grows when it is
+// extended to the ends of the range: as far as there if a sample is where one would expect it
+// (within 1.1 average intervals of the end), else by half an interval; and, of a counter, not beyond
+// where it was zero. Regular series have the same distances in every window, so the last factor is
+// kept.
+class Extrapolation {
+ public:
+  // What is extended is also divided by `divisor`.
+  Extrapolation(const RangeInput& input, double divisor) : input_(input), divisor_(divisor) {}
+
+  double Factor(size_t step, uint32_t begin, uint32_t end) {
+    Find(step, begin, end);
+    return factor_;
   }
-  const double first_value = input.values[begin];
-  const bool far_from_zero = first_value >= increase && sampled >= to_start;
-  if (is_counter && increase > 0 && first_value >= 0 && !far_from_zero) {
-    const double to_zero = sampled * (first_value / increase);
-    to_start = to_zero < to_start ? to_zero : to_start;
+
+  double CounterFactor(size_t step, uint32_t begin, uint32_t end, double increase) {
+    Find(step, begin, end);
+    const double first_value = input_.values[begin];
+    // Most counters are so far from zero that they need no way to it.
+    const bool far_from_zero = first_value >= increase && sampled_ >= to_start_;
+    if (increase > 0 && first_value >= 0 && !far_from_zero) {
+      const double to_zero = sampled_ * (first_value / increase);
+      if (to_zero < to_start_) {
+        return FactorOf(to_zero);
+      }
+    }
+    return factor_;
   }
-  return (sampled + to_start + to_end) / sampled;
-}
+
+ private:
+  void Find(size_t step, uint32_t begin, uint32_t end) {
+    const model::Timestamp first = input_.timestamps[begin];
+    const model::Timestamp last = input_.timestamps[end - 1];
+    const model::Timestamp range_end = input_.WindowEnd(step);
+    const Distances distances{.to_start_ns = first - (range_end - input_.range_ns),
+                              .to_end_ns = range_end - last,
+                              .intervals = end - begin - 1};
+    if (distances != known_) {
+      known_ = distances;
+      sampled_ = ToSeconds(last - first);
+      to_start_ = ToSeconds(distances.to_start_ns);
+      to_end_ = ToSeconds(distances.to_end_ns);
+      const double average_interval = sampled_ / distances.intervals;
+      const double threshold = average_interval * 1.1;
+      to_start_ = to_start_ >= threshold ? average_interval / 2 : to_start_;
+      to_end_ = to_end_ >= threshold ? average_interval / 2 : to_end_;
+      factor_ = FactorOf(to_start_);
+    }
+  }
+
+  double FactorOf(double to_start) const {
+    return (sampled_ + to_start + to_end_) / sampled_ / divisor_;
+  }
+
+  // Together they say where the samples lie in the range, whatever the step.
+  struct Distances {
+    int64_t to_start_ns = 0;
+    int64_t to_end_ns = 0;
+    uint32_t intervals = 0;  // between samples; 0 of no window
+    bool operator==(const Distances&) const = default;
+  };
+
+  const RangeInput& input_;
+  const double divisor_;
+  Distances known_;
+  double sampled_ = 0;   // seconds, as the two below
+  double to_start_ = 0;  // by which it is extended if it is not a counter near zero
+  double to_end_ = 0;
+  double factor_ = 0;
+};
 
 void ExtrapolateCounter(const RangeInput& input, double divisor, std::span<double> out) {
   ResetCursor resets(input);
+  Extrapolation extrapolation(input, divisor);
   ForEachWindow(input, 2, out, [&](size_t step, uint32_t begin, uint32_t end) {
     const double increase =
         resets.AddResets(input.values[end - 1] - input.values[begin], begin, end);
-    return increase * (ExtrapolationFactor(input, step, begin, end, true, increase) / divisor);
+    return increase * extrapolation.CounterFactor(step, begin, end, increase);
   });
 }
 
@@ -165,9 +206,9 @@ void Increase(const RangeInput& input, std::span<double> out) {
 }
 
 void Delta(const RangeInput& input, std::span<double> out) {
+  Extrapolation extrapolation(input, 1);
   ForEachWindow(input, 2, out, [&](size_t step, uint32_t begin, uint32_t end) {
-    const double difference = input.values[end - 1] - input.values[begin];
-    return difference * ExtrapolationFactor(input, step, begin, end, false, difference);
+    return (input.values[end - 1] - input.values[begin]) * extrapolation.Factor(step, begin, end);
   });
 }
 
