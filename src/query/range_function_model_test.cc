@@ -294,6 +294,26 @@ TEST(Derivative, OfOverlappingWindowsKnowsConstantsAndInfinities) {
   EXPECT_EQ(slopes[185], 0);
 }
 
+TEST(Derivative, OfWindowsAfterHugeValuesIsExact) {
+  // Wherever the huge ones end relative to the pieces of the windows.
+  for (size_t huge = 60; huge < 130; ++huge) {
+    std::vector<double> values(200);
+    for (size_t i = 0; i < values.size(); ++i) {
+      values[i] = i < huge ? 1.8e19 : static_cast<double>(i);
+    }
+    const WindowedSamples windows(
+        Every10Seconds(values),
+        {.start = kStart + kMinute, .step_ns = 10 * kSecond, .count = 190}, 5 * kMinute);
+    const std::vector<double> slopes = windows.Evaluate("deriv");
+    for (size_t step = 0; step < slopes.size(); ++step) {
+      const std::span<const double> window = windows.Window(step);
+      if (window.size() > 1 && window.front() < 1e19) {
+        ASSERT_NEAR(slopes[step], 0.1, 1e-12) << huge << " " << step;
+      }
+    }
+  }
+}
+
 struct RateWindow {
   std::vector<int64_t> times_ms;
   std::span<const double> values;

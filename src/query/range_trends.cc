@@ -102,10 +102,19 @@ struct LineOperation {
       return;
     }
     const Line line = LineFrom(sums, end - begin, input.StepTime(step));
-    // A constant and what is not finite come out as they are defined.
-    const bool as_defined = sums.constant || !std::isfinite(line.slope + line.intercept);
+    // A constant and what is not finite come out as they are defined, and what is so small beside
+    // the origin that its digits were lost: the origin may be a spike outside of this window.
+    const bool as_defined = sums.constant || !std::isfinite(line.slope + line.intercept) ||
+                            IsSmallBesideOrigin(sums, end - begin);
     out[step] = kFinish(input, step,
                         as_defined ? FitWindow(input, begin, end, input.StepTime(step)) : line);
+  }
+  // Whether the samples are, on the average, less than a thousandth of their origin: so many of the
+  // 16 digits remain that it does not matter above that.
+  bool IsSmallBesideOrigin(const LineSums& sums, size_t samples) const {
+    const double sum = sums.x_y.sum[1] + sums.x_y.compensation[1];
+    const double mean = origin_value + sum / static_cast<double>(samples);
+    return std::abs(mean) * 1000 < std::abs(origin_value);
   }
   Line LineFrom(const LineSums& sums, size_t samples, model::Timestamp now) const {
     const auto count = static_cast<double>(samples);
