@@ -302,8 +302,8 @@ TEST(Derivative, OfWindowsAfterHugeValuesIsExact) {
       values[i] = i < huge ? 1.8e19 : static_cast<double>(i);
     }
     const WindowedSamples windows(
-        Every10Seconds(values),
-        {.start = kStart + kMinute, .step_ns = 10 * kSecond, .count = 190}, 5 * kMinute);
+        Every10Seconds(values), {.start = kStart + kMinute, .step_ns = 10 * kSecond, .count = 190},
+        5 * kMinute);
     const std::vector<double> slopes = windows.Evaluate("deriv");
     for (size_t step = 0; step < slopes.size(); ++step) {
       const std::span<const double> window = windows.Window(step);
