@@ -269,14 +269,6 @@ TEST_F(EngineTest, KeepsLabelsAliveWithTheResult) {
 
 // ---- Errors and limits
 
-TEST_F(EngineTest, NamesWhatItDoesNotSupport) {
-  options_.parser.extended_ranges = true;
-  for (const std::string_view query : {"up anchored", "rate(up[5m] smoothed)"}) {
-    EXPECT_EQ(Instant(query, 10),
-              "execution: the anchored and smoothed modifiers are not supported");
-  }
-}
-
 TEST_F(EngineTest, SaysWhatIsWrongWithTheQuery) {
   EXPECT_EQ(Instant("up{", 0),
             "bad_data: invalid parameter \"query\": 1:4: parse error: unexpected end of input "

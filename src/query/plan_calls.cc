@@ -163,11 +163,20 @@ StatusOr<OperatorPtr> Planner::PlanRangeCall(const CallExpr& call, const StepGri
   for (const Expr* scalar : scalars) {
     ASSIGN_OR_RETURN(children.emplace_back(), Plan(*scalar, grid));
   }
+  if (planned.extension != RangeExtension::kNone &&
+      FindExtendedRangeFunction(planned.extension, name) == nullptr) {
+    return FailedPrecondition("{} modifier can only be used with: {} - not with {}",
+                              RangeExtensionName(planned.extension),
+                              ExtendedRangeFunctionNames(planned.extension), name);
+  }
   if (name == "absent_over_time") {
     return Make<AbsentOverTimeOperator>(call, grid, std::move(planned.source), planned.windows,
                                         std::move(children), LabelsOfAbsent(*range));
   }
-  RangeCall range_call{.function = FindRangeFunction(name),
+  RangeCall range_call{.function = planned.extension == RangeExtension::kNone
+                                       ? FindRangeFunction(name)
+                                       : FindExtendedRangeFunction(planned.extension, name),
+                       .extension = planned.extension,
                        .keeps_name = RangeFunctionKeepsName(name),
                        .slides = name != "mad_over_time" && name != "double_exponential_smoothing",
                        .counter_argument = nullptr,

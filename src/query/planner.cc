@@ -40,14 +40,6 @@ Status DurationError(const DurationExpr& duration, std::string_view problem) {
 
 }  // namespace
 
-Timestamp SaturatingSubtract(Timestamp a, int64_t b) {
-  Timestamp difference = 0;
-  if (__builtin_sub_overflow(a, b, &difference)) {
-    return b > 0 ? std::numeric_limits<Timestamp>::min() : std::numeric_limits<Timestamp>::max();
-  }
-  return difference;
-}
-
 const Expr& WithoutParens(const Expr& expr) {
   const Expr* inner = &expr;
   while (inner->kind == ExprKind::kParen) {
@@ -231,12 +223,12 @@ StatusOr<OperatorPtr> Planner::PlanNode(const Expr& expr, const StepGrid& grid) 
 
 StatusOr<OperatorPtr> Planner::PlanSelector(const VectorSelector& selector, const StepGrid& grid,
                                             bool sample_times) {
-  if (selector.anchored || selector.smoothed) {
-    return MakeStatus(StatusCode::kUnimplemented,
-                      "the anchored and smoothed modifiers are not supported");
+  const int64_t lookback_ns = execution_->options().lookback_delta_ns;
+  ASSIGN_OR_RETURN(const StepTimes times, ResolveTimes(selector.shift, grid, lookback_ns));
+  // The times of samples are not smoothed; and of one moment `anchored` says nothing.
+  if (selector.smoothed && !sample_times) {
+    return Make<SmoothedSelectOperator>(selector, grid, selector.matchers, times);
   }
-  ASSIGN_OR_RETURN(const StepTimes times, ResolveTimes(selector.shift, grid,
-                                                       execution_->options().lookback_delta_ns));
   return sample_times ? Make<SampleTimeOperator>(selector, grid, selector.matchers, times)
                       : Make<SelectOperator>(selector, grid, selector.matchers, times);
 }
@@ -327,15 +319,28 @@ StatusOr<PlannedRange> Planner::PlanRange(const Expr& expr, const StepGrid& grid
     return PlanSubquery(As<SubqueryExpr>(inner), grid);
   }
   const auto& matrix = As<MatrixSelector>(inner);
-  if (matrix.selector->anchored || matrix.selector->smoothed) {
-    return MakeStatus(StatusCode::kUnimplemented,
-                      "the anchored and smoothed modifiers are not supported");
-  }
   ASSIGN_OR_RETURN(const int64_t range_ns, ResolveDuration(matrix.range, false));
   PlannedRange planned;
   ASSIGN_OR_RETURN(planned.windows, ResolveTimes(matrix.selector->shift, grid, range_ns));
-  planned.source = std::make_unique<StoredRanges>(execution_, matrix.selector->matchers,
-                                                  planned.windows);
+  planned.extension = matrix.selector->anchored   ? RangeExtension::kAnchored
+                      : matrix.selector->smoothed ? RangeExtension::kSmoothed
+                                                  : RangeExtension::kNone;
+  planned.source = std::make_unique<StoredRanges>(
+      execution_, matrix.selector->matchers,
+      ExtendWindows(planned.extension, planned.windows, execution_->options().lookback_delta_ns));
+  return planned;
+}
+
+StatusOr<PlannedRange> Planner::PlanRange(const Expr& expr) {
+  ASSIGN_OR_RETURN(PlannedRange planned, PlanRange(expr, query_grid_));
+  if (planned.extension != RangeExtension::kNone) {
+    const Timestamp end = planned.windows.first;
+    const model::TimeRange range = {SaturatingSubtract(end, planned.windows.window_ns), end};
+    planned.source = std::make_unique<ExtendedRanges>(std::move(planned.source), planned.extension,
+                                                      range);
+    // There is a value at the begin.
+    planned.windows.window_ns = SaturatingSubtract(planned.windows.window_ns, -1);
+  }
   return planned;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "query/ast.h"
+#include "query/extended_range.h"
 #include "query/map_function.h"
 #include "query/operator.h"
 #include "query/range_operators.h"
@@ -16,6 +17,7 @@ namespace tsdbd::query {
 struct PlannedRange {
   std::unique_ptr<RangeSource> source;
   model::StepTimes windows;
+  RangeExtension extension = RangeExtension::kNone;  // `source` reads that much more
   OperatorPtr steps;  // may be null
 };
 
@@ -27,8 +29,8 @@ class Planner {
 
   // Of a scalar or an instant vector.
   StatusOr<OperatorPtr> Plan(const Expr& expr) { return Plan(expr, query_grid_); }
-  // Of a range vector.
-  StatusOr<PlannedRange> PlanRange(const Expr& expr) { return PlanRange(expr, query_grid_); }
+  // Of a range vector, whose samples are the result.
+  StatusOr<PlannedRange> PlanRange(const Expr& expr);
 
  private:
   using Operators = std::vector<OperatorPtr>;
@@ -77,9 +79,6 @@ class Planner {
   const StepGrid query_grid_;
   std::unordered_map<const Expr*, bool> step_invariant_;
 };
-
-// a - b, at the end of time where it would go beyond.
-model::Timestamp SaturatingSubtract(model::Timestamp a, int64_t b);
 
 // The expression inside all parentheses.
 const Expr& WithoutParens(const Expr& expr);

@@ -17,7 +17,8 @@
 namespace tsdbd::query {
 
 // One series and the windows over it. The window of step s holds the samples begins[s] ..
-// ends[s] - 1: those in (WindowEnd(s) - range_ns, WindowEnd(s)].
+// ends[s] - 1: those in (WindowEnd(s) - range_ns, WindowEnd(s)], and more if it is extended
+// (extended_range.h).
 struct RangeInput {
   std::span<const model::Timestamp> timestamps;  // strictly rising
   std::span<const double> values;                // no staleness markers; NaN and Inf may be
@@ -35,7 +36,7 @@ struct RangeInput {
 
   size_t step_count() const { return begins.size(); }
   model::Timestamp WindowEnd(size_t step) const {
-    return first_window_end + static_cast<int64_t>(step) * step_ns;
+    return SaturatingSubtract(first_window_end, -static_cast<int64_t>(step) * step_ns);
   }
   model::Timestamp StepTime(size_t step) const {
     return first_time + static_cast<int64_t>(step) * grid_step_ns;

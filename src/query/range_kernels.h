@@ -40,6 +40,9 @@ void Derivative(const RangeInput& input, std::span<double> out);
 void PredictLinear(const RangeInput& input, std::span<double> out);
 void SmoothDoubleExponential(const RangeInput& input, std::span<double> out);
 
+// A range as Go turns a duration into seconds: not quite range_ns / 1e9 if it is no whole number.
+double RangeSeconds(int64_t range_ns);
+
 // Calls compute(step, begin, end) for a value where the window has at least `min_samples`; the
 // other steps are absent.
 template <typename Compute>

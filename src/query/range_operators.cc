@@ -68,11 +68,13 @@ void RangeOperator::FindWindows(Scratch* scratch) const {
   const auto count = static_cast<uint32_t>(timestamps.size());
   scratch->begins.resize(steps());
   scratch->ends.resize(steps());
+  const model::StepTimes windows =
+      ExtendWindows(call_.extension, windows_, execution().options().lookback_delta_ns);
   uint32_t begin = 0;
   uint32_t end = 0;
   for (size_t step = 0; step < steps(); ++step) {
-    const Timestamp moment = windows_.At(step);
-    const model::TimeRange window = windows_.Window(moment);
+    const Timestamp moment = windows.At(step);
+    const model::TimeRange window = windows.Window(moment);
     while (end < count && timestamps[end] <= window.max) {
       ++end;
     }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "query/extended_range.h"
 #include "query/range_function.h"
 #include "query/select_operators.h"
 
@@ -14,6 +15,7 @@ namespace tsdbd::query {
 // One function of a range vector.
 struct RangeCall {
   RangeFunction function = nullptr;
+  RangeExtension extension = RangeExtension::kNone;  // of the windows it looks at
   bool keeps_name = false;
   bool slides = true;  // its cost does not grow with the overlap of the windows
   // rate() and increase() note metrics that do not look like counters: the argument; else null.

@@ -81,13 +81,6 @@ class ResetCursor {
   size_t next_ = 0;
 };
 
-// A range as Go turns a duration into seconds: not quite range_ns / 1e9 if it is no whole number.
-double RangeSeconds(int64_t range_ns) {
-  constexpr int64_t kNanosPerSecond = 1'000'000'000;
-  return static_cast<double>(range_ns / kNanosPerSecond) +
-         static_cast<double>(range_ns % kNanosPerSecond) / 1e9;
-}
-
 // By how much what happens between the first and the last sample of a window grows when it is
 // extended to the ends of the range: as far as there if a sample is where one would expect it
 // (within 1.1 average intervals of the end), else by half an interval; and, of a counter, not beyond
@@ -196,6 +189,12 @@ void CountPairs(const RangeInput& input, std::span<double> out) {
 }
 
 }  // namespace
+
+double RangeSeconds(int64_t range_ns) {
+  constexpr int64_t kNanosPerSecond = 1'000'000'000;
+  return static_cast<double>(range_ns / kNanosPerSecond) +
+         static_cast<double>(range_ns % kNanosPerSecond) / 1e9;
+}
 
 void Rate(const RangeInput& input, std::span<double> out) {
   ExtrapolateCounter(input, RangeSeconds(input.range_ns), out);

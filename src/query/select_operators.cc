@@ -119,6 +119,18 @@ Status SampleTimeOperator::DoCompute(size_t first, size_t count, double* values)
   return OkStatus();
 }
 
+// ---- SmoothedSelectOperator
+
+Status SmoothedSelectOperator::DoCompute(size_t first, size_t count, double* values) {
+  SampleColumns samples;
+  for (size_t i = 0; i < count; ++i, values += steps()) {
+    RETURN_IF_ERROR(ReadSamples(&execution(), set(), first + i, times().Range(), &samples));
+    DropStaleMarkers(&samples);
+    SmoothSteps(samples, moments_, moments_.window_ns, {values, steps()});
+  }
+  return OkStatus();
+}
+
 // ---- Ranges
 
 Status StoredRanges::Prepare() {

@@ -8,6 +8,7 @@
 
 #include "model/matcher.h"
 #include "model/series_source.h"
+#include "query/extended_range.h"
 #include "query/operator.h"
 
 namespace tsdbd::query {
@@ -58,6 +59,22 @@ class SampleTimeOperator : public SelectOperator {
   Status DoCompute(size_t first, size_t count, double* values) override;
 };
 
+// An instant vector selector with `smoothed`: see SmoothSteps().
+class SmoothedSelectOperator : public SelectOperator {
+ public:
+  SmoothedSelectOperator(Execution* execution, const StepGrid& grid,
+                         std::vector<model::Matcher> matchers, const model::StepTimes& moments)
+      : SelectOperator("select smoothed", execution, grid, std::move(matchers),
+                       ExtendWindows(RangeExtension::kSmoothed, moments, moments.window_ns)),
+        moments_(moments) {}
+
+ protected:
+  Status DoCompute(size_t first, size_t count, double* values) override;
+
+ private:
+  const model::StepTimes moments_;  // the window is the lookback
+};
+
 // The samples behind a range vector: those of a range selector, or the steps of a sub-query.
 class RangeSource {
  public:
@@ -97,6 +114,36 @@ class StoredRanges : public RangeSource {
   const std::vector<model::Matcher> matchers_;
   const model::StepTimes windows_;
   std::shared_ptr<const model::SeriesSet> set_;
+};
+
+// m[5m] anchored, m[5m] smoothed at one moment.
+class ExtendedRanges : public RangeSource {
+ public:
+  // `input` gives the samples around `range` = [begin, end] too.
+  ExtendedRanges(std::unique_ptr<RangeSource> input, RangeExtension extension,
+                 const model::TimeRange& range)
+      : input_(std::move(input)), extension_(extension), range_(range) {}
+
+  Status Prepare() override { return input_->Prepare(); }
+  size_t series_count() const override { return input_->series_count(); }
+  void GetLabels(size_t series, model::LabelViews* labels) const override {
+    input_->GetLabels(series, labels);
+  }
+  void GetLabelValues(std::string_view name, size_t first, size_t count,
+                      std::string_view* values) const override {
+    input_->GetLabelValues(name, first, count, values);
+  }
+  bool DropsName(size_t series) const override { return input_->DropsName(series); }
+  Status Read(size_t series, model::SampleColumns* samples) const override {
+    RETURN_IF_ERROR(input_->Read(series, samples));
+    ExtendSamples(extension_, range_, samples);
+    return OkStatus();
+  }
+
+ private:
+  const std::unique_ptr<RangeSource> input_;
+  const RangeExtension extension_;
+  const model::TimeRange range_;
 };
 
 // expr[1h:5m]: `steps` gives the values at the sub-query's own grid.

@@ -9,6 +9,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "model/sample.h"
 #include "query/staleness.h"
@@ -33,6 +34,16 @@ struct StepGrid {
   }
   model::Timestamp last() const { return TimeAt(count - 1); }
 };
+
+// a - b, at the end of time where it would go beyond.
+inline model::Timestamp SaturatingSubtract(model::Timestamp a, int64_t b) {
+  model::Timestamp difference = 0;
+  if (__builtin_sub_overflow(a, b, &difference)) {
+    return b > 0 ? std::numeric_limits<model::Timestamp>::min()
+                 : std::numeric_limits<model::Timestamp>::max();
+  }
+  return difference;
+}
 
 // Prometheus' seconds: exactly ms / 1000 where the time is whole milliseconds.
 inline double ToSeconds(model::Timestamp time) {
