@@ -4,7 +4,20 @@
 #include <map>
 #include <set>
 
+#include <absl/container/flat_hash_set.h>
+
 namespace tsdbd::index {
+namespace {
+
+// Sorted, unique, without the empty one.
+std::vector<std::string> SortedStrings(std::vector<std::string_view> values) {
+  std::ranges::sort(values);
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  const bool has_empty = !values.empty() && values[0].empty();
+  return {values.begin() + (has_empty ? 1 : 0), values.end()};
+}
+
+}  // namespace
 
 void SeriesIndex::Add(IndexedGroup* group) {
   MutexLock lock(&pending_mutex_);
@@ -221,44 +234,45 @@ StatusOr<std::vector<std::string>> SeriesIndex::LabelNames(
 
 StatusOr<std::vector<std::string>> SeriesIndex::LabelValues(
     std::string_view name, const std::vector<model::Matcher>& matchers) {
-  std::set<std::string_view> values;
-  std::vector<bool> schema_is_used;
+  std::vector<std::string_view> values;
   if (matchers.empty()) {
     ApplyPending();
     ReaderLock lock(&mutex_);
     if (const LabelName* label = labels_->FindName(name)) {
       for (const LabelPair* pair : label->pairs) {
-        values.insert(pair->value());
+        values.push_back(pair->value());
       }
     }
     labels_->ForEachSchema([&](const Schema* schema) NO_THREAD_SAFETY_ANALYSIS {
       if (schema->column_label == name && !schema->groups.empty()) {
-        values.insert(schema->column_values.begin(), schema->column_values.end());
+        values.insert(values.end(), schema->column_values.begin(), schema->column_values.end());
       }
     });
-    values.erase("");
-    return std::vector<std::string>(values.begin(), values.end());
+    return SortedStrings(std::move(values));
   }
   ASSIGN_OR_RETURN(const SelectedGroups selected, Select(matchers, /*max_series=*/0));
-  schema_is_used.resize(selected.columns.size());
+  std::vector<bool> schema_is_used(selected.columns.size());
+  absl::flat_hash_set<const LabelPair*> pairs;
   for (const SelectedGroups::Entry& entry : selected.groups) {
     schema_is_used[entry.columns] = true;
     for (const LabelPair* pair : entry.group->label_span()) {
       if (pair->name->name == name) {
-        values.insert(pair->value());
+        pairs.insert(pair);
       }
     }
+  }
+  for (const LabelPair* pair : pairs) {
+    values.push_back(pair->value());
   }
   for (size_t i = 0; i < selected.columns.size(); ++i) {
     const SelectedGroups::Columns& columns = selected.columns[i];
     if (schema_is_used[i] && columns.schema->column_label == name) {
       for (const uint32_t column : columns.columns) {
-        values.insert(columns.schema->column_values[column]);
+        values.push_back(columns.schema->column_values[column]);
       }
     }
   }
-  values.erase("");
-  return std::vector<std::string>(values.begin(), values.end());
+  return SortedStrings(std::move(values));
 }
 
 std::vector<IndexedGroup*> SeriesIndex::AllGroups() {

@@ -12,7 +12,9 @@ using model::Matcher;
 using model::MatchType;
 
 void SortUnique(std::vector<std::string_view>* strings) {
-  std::sort(strings->begin(), strings->end());
+  if (!std::is_sorted(strings->begin(), strings->end())) {  // values of one label are
+    std::sort(strings->begin(), strings->end());
+  }
   strings->erase(std::unique(strings->begin(), strings->end()), strings->end());
 }
 

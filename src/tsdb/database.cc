@@ -396,6 +396,24 @@ StatusOr<std::unique_ptr<Selection>> Database::Impl::Select(
   return selection;
 }
 
+namespace {
+
+// Both sorted and unique, and so is *merged.
+void MergeSorted(std::vector<std::string> strings, const std::vector<std::string_view>& views,
+                 std::vector<std::string>* merged) {
+  auto view = views.begin();
+  for (std::string& text : strings) {
+    for (; view != views.end() && *view < text; ++view) {
+      merged->emplace_back(*view);
+    }
+    view += view != views.end() && *view == text ? 1 : 0;
+    merged->push_back(std::move(text));
+  }
+  merged->insert(merged->end(), view, views.end());
+}
+
+}  // namespace
+
 StatusOr<std::vector<std::string>> Database::Impl::LabelStrings(
     std::optional<std::string_view> value_of, const model::SelectRequest& request) const {
   const EpochGate::Pin pin(head_.gate());
@@ -415,10 +433,11 @@ StatusOr<std::vector<std::string>> Database::Impl::LabelStrings(
       continue;
     }
     RETURN_IF_ERROR(of_block.status());
-    all.insert(all.end(), of_block->begin(), of_block->end());
+    std::vector<std::string> merged;
+    merged.reserve(std::max(all.size(), of_block->size()));
+    MergeSorted(std::move(all), *of_block, &merged);
+    all = std::move(merged);
   }
-  std::ranges::sort(all);
-  all.erase(std::unique(all.begin(), all.end()), all.end());
   return all;
 }
 
