@@ -310,8 +310,10 @@ void InfoOperator::GetLabels(size_t row, model::LabelViews* labels) const {
   }
   // Of labels with the same name the first stays: the base series' own.
   std::ranges::stable_sort(*labels, {}, &model::LabelView::name);
-  const auto rest = std::ranges::unique(*labels, {}, &model::LabelView::name);
-  labels->erase(rest.begin(), rest.end());
+  const auto is_same = [](const model::LabelView& a, const model::LabelView& b) {
+    return a.name == b.name;
+  };
+  labels->erase(std::unique(labels->begin(), labels->end(), is_same), labels->end());
 }
 
 // ---- Values
