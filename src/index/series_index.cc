@@ -105,6 +105,16 @@ void SeriesIndex::Narrow(const model::Matcher& matcher, Roaring* candidates) con
     }
     return;
   }
+  if (matcher.FiniteValues() != nullptr && !matcher.MatchesEmpty()) {
+    Roaring listed;
+    for (const std::string& value : *matcher.FiniteValues()) {
+      if (const LabelPair* pair = labels_->FindPair(matcher.name(), value)) {
+        pair->groups.UnionInto(&listed);
+      }
+    }
+    *candidates &= listed;
+    return;
+  }
   // A matcher that accepts "" also accepts groups without the label, so for it the groups that
   // have a value which does not match are taken away; for the others those that match are kept.
   const LabelName* name = labels_->FindName(matcher.name());

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 #include <re2/re2.h>
 
+#include <algorithm>
 #include <utility>
+
+#include "model/finite_regex.h"
 
 namespace tsdbd::model {
 namespace {
@@ -57,6 +60,10 @@ StatusOr<Matcher> Matcher::Create(MatchType type, std::string name, std::string 
       return InvalidArgument("error parsing regexp {}: {}", Quote(matcher.value_), regex->error());
     }
     matcher.regex_ = std::move(regex);
+    auto values = TextsOfFiniteRegex(matcher.value_);
+    if (type == MatchType::kRegex && values) {
+      matcher.finite_values_ = std::make_shared<const std::vector<std::string>>(*std::move(values));
+    }
   }
   matcher.matches_empty_ = matcher.Matches("");
   return matcher;
@@ -71,6 +78,9 @@ bool Matcher::Matches(std::string_view label_value) const {
     case MatchType::kRegex:
     case MatchType::kNotRegex:
       break;
+  }
+  if (finite_values_ != nullptr) {
+    return std::ranges::binary_search(*finite_values_, label_value);
   }
   const bool match =
       re2::RE2::FullMatch(re2::StringPiece(label_value.data(), label_value.size()), *regex_);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/status.h"
 
@@ -26,6 +27,9 @@ class Matcher {
   bool Matches(std::string_view label_value) const;
   bool MatchesEmpty() const { return matches_empty_; }
 
+  // The values that a kRegex matches, if they are few (finite_regex.h): sorted. Else null.
+  const std::vector<std::string>* FiniteValues() const { return finite_values_.get(); }
+
   // Instructions of the compiled regex, which took about a microsecond each to compile; 0 for the
   // other types.
   size_t RegexSize() const;
@@ -44,6 +48,7 @@ class Matcher {
   std::string name_;
   std::string value_;
   std::shared_ptr<const re2::RE2> regex_;
+  std::shared_ptr<const std::vector<std::string>> finite_values_;  // of kRegex; may be null
 };
 
 }  // namespace tsdbd::model

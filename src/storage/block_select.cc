@@ -113,6 +113,15 @@ Status BlockSelector::Narrow(const Matcher& matcher, Roaring* groups) const {
     *groups &= matching;
     return OkStatus();
   }
+  if (matcher.FiniteValues() != nullptr && !matcher.MatchesEmpty()) {
+    Roaring matching;
+    for (const std::string& value : *matcher.FiniteValues()) {
+      const PairRecord* pair = FindPair(*name, value);
+      RETURN_IF_ERROR(pair == nullptr ? OkStatus() : AddPostings(pair->groups, &matching));
+    }
+    *groups &= matching;
+    return OkStatus();
+  }
   // Whichever looks at fewer values.
   if (groups->cardinality() < name->pair_count) {
     NarrowByLabels(matcher, *name, groups);
