@@ -193,6 +193,6 @@ class SensorTable:
         # The factor is prime to the modulus: no two sensors have the same value.
         value = (sensor * 7919 + index) % 10_000_019
         return (f"sensor,id=s{sensor:07},region={region},datacenter={region}{sensor // 10 % 2},"
-                f"site=site_{sensor % 990},rack={sensor % 100},kind=kind_{sensor % 7},"
+                f"site=site_{sensor % 990},rack={sensor % 100},zone=zone_{sensor // 10 % 10},"
                 f"team=team_{sensor % 4},service=service_{sensor % 20},"
                 f"service_version={sensor % 2},service_environment=production value={value}i ")

@@ -145,6 +145,13 @@ class VictoriaMetrics(Measured, servers.VictoriaMetrics):
         self.reconnect()
         self.get("/internal/force_flush")
 
+    def wait_until_quiet(self):
+        # Then merged as far as can be, which it reads best. While it merges by itself it refuses.
+        super().wait_until_quiet()
+        self.reconnect()
+        self.get("/internal/force_merge")
+        super().wait_until_quiet()
+
 
 SERVERS = {server.name: server for server in (Tsdbd, Prometheus, VictoriaMetrics)}
 

@@ -43,6 +43,8 @@ MEASURED_QUERIES = 2000
 # Where neither comes soon: an answer that takes long to send.
 MEASURED_WALL_SECONDS = 10
 SMOKE_QUERIES = 3
+# Caches of indexes fill with the first ones.
+WARM_UP_SECONDS = 0.3
 
 
 @dataclasses.dataclass
@@ -73,6 +75,11 @@ class Benchmark:
         length = (round(arguments.hours * 3600) + LEAD_S) // 10
         start_s = _now_s() - AGE_S - length * 10
         end_s = start_s + length * 10 + OFFSET_S
+        disk_end_s = start_s - dashboard_data.DISK_INTERVAL_S + OFFSET_S
+        wanted = [(query, end_s) for query in self._wanted(queries.HOST_QUERIES)]
+        wanted += [(query, disk_end_s) for query in self._wanted(queries.DISK_QUERIES)]
+        if not wanted:
+            return
         measured = self._start(("tsdbd", "prometheus", "victoriametrics"))
         try:
             # Histograms only for the hour that is asked for, and what comes before it.
@@ -84,10 +91,6 @@ class Benchmark:
                 dashboard_data.cpu_table(arguments.hosts, start_s, length),
                 dashboard_data.http_table(few_hosts, start_s + (length - recent) * 10, recent)])
             self._finish_loading(measured)
-            wanted = [(query, end_s) for query in queries.HOST_QUERIES
-                      if query.hours <= arguments.hours]
-            disk_end_s = start_s - dashboard_data.DISK_INTERVAL_S + OFFSET_S
-            wanted += [(query, disk_end_s) for query in queries.DISK_QUERIES]
             self._measure("hosts, tsdbd's samples in the head", measured[:1], wanted)
             measured[0].flush()
             self._finish_loading(measured[:1])
@@ -96,7 +99,8 @@ class Benchmark:
             _close(measured)
 
     def _run_sensors(self):
-        if not self.arguments.sensors:
+        wanted = self._wanted(queries.SENSOR_QUERIES)
+        if not self.arguments.sensors or not wanted:
             return
         start_s = _now_s() - AGE_S
         measured = self._start(("tsdbd", "victoriametrics"))
@@ -104,9 +108,13 @@ class Benchmark:
             _load(measured, [dashboard_data.SensorTable(self.arguments.sensors, start_s)])
             self._finish_loading(measured)
             end_s = start_s + 10 * dashboard_data.SensorTable.length + OFFSET_S
-            self._measure("sensors", measured, [(query, end_s) for query in queries.SENSOR_QUERIES])
+            self._measure("sensors", measured, [(query, end_s) for query in wanted])
         finally:
             _close(measured)
+
+    def _wanted(self, candidates):
+        return [query for query in candidates if re.search(self.arguments.only, query.name)
+                and (query.hours <= self.arguments.hours or candidates is queries.DISK_QUERIES)]
 
     def _finish_loading(self, measured):
         for server in measured:
@@ -117,10 +125,6 @@ class Benchmark:
 
     def _measure(self, title, measured, wanted):
         names = [server.name for server in measured]
-        wanted = [(query, end_s) for query, end_s in wanted
-                  if re.search(self.arguments.only, query.name)]
-        if not wanted:
-            return
         resident = measured[0].memory_bytes()
         peak_growth = 0
         print(f"\n{title}: server CPU ms a query; median wall ms in brackets\n")
@@ -168,7 +172,10 @@ def _note(text):
 def _measure(server, path, is_smoke):
     """Its figures for one request, asked again and again; answers are checked to be the same."""
     server.reconnect()
+    start = time.monotonic()
     expected = server.get(path)
+    while not is_smoke and time.monotonic() - start < WARM_UP_SECONDS:
+        server.get(path)
     walls = []
     start = time.monotonic()
     cpu_before = cpu_seconds = server.cpu_seconds()

@@ -29,6 +29,7 @@ HOST_QUERIES = (
     Query("instant, all series", _USER),
     Query("instant, sum by (region)", f"sum by (region) ({_USER})"),
     Query("range 1 h, 1 host", f'{_USER}{{host="host_17"}}', 1),
+    Query("max 12 h, 5 hosts", f"max({_USER}{{{_FIVE_HOSTS}}})", 12),
     Query("max by (host) 12 h, 5 hosts", f"max by (host) ({_USER}{{{_FIVE_HOSTS}}})", 12),
     Query("avg by (region) 12 h", f"avg by (region) ({_USER})", 12),
     Query("sum by (region) (rate) 12 h", "sum by (region) (rate(cpu_context_switches[5m]))", 12,
@@ -62,7 +63,8 @@ DISK_QUERIES = (
 )
 
 SENSOR_QUERIES = (
-    Query("topk(10) of 1/10 of the series", 'topk(10, sensor_value{region="eu-west-1"})'),
+    Query("topk(10) of 1/10", 'topk(10, sensor_value{region="eu-west-1"})'),
+    Query("count by (region) of 1/10", 'count by (region) (sensor_value{zone="zone_3"})'),
     Query("count by (region), all series", "count by (region) (sensor_value)"),
     Query("sum by (team), all series", "sum by (team) (sensor_value)"),
     Query("1 of the series", 'sensor_value{id="s0000017"}'),
