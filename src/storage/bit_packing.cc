@@ -1,23 +1,23 @@
 #include "storage/bit_packing.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
 
 #include "common/check.h"
+#include "storage/column_kernels.h"
 #include "storage/short_integers.h"
 
 namespace tsdbd::storage {
 namespace {
-
-constexpr size_t kValuesPerGroup = 8;  // take `width` whole bytes
 
 template <unsigned width>
 constexpr uint64_t kMask = (uint64_t{1} << width) - 1;
 
 // Reads up to 7 bytes beyond the last group.
 template <unsigned width>
-void UnpackGroups(const char* in, size_t group_count, uint64_t* out) {
+void UnpackGroupsOf(const char* in, size_t group_count, uint64_t* out) {
   for (size_t group = 0; group < group_count; ++group, in += width, out += kValuesPerGroup) {
 #pragma GCC unroll 8
     for (size_t i = 0; i < kValuesPerGroup; ++i) {
@@ -65,7 +65,7 @@ using PackFunction = void (*)(const uint64_t*, size_t, char*);
 template <unsigned... widths>
 constexpr std::array<UnpackFunction, sizeof...(widths)> MakeUnpackTable(
     std::integer_sequence<unsigned, widths...>) {
-  return {UnpackGroups<widths>...};
+  return {UnpackGroupsOf<widths>...};
 }
 
 template <unsigned... widths>
@@ -111,14 +111,22 @@ void UnpackBits(std::string_view packed, size_t count, unsigned width, uint64_t*
     return;
   }
   const size_t group_count = (count + kValuesPerGroup - 1) / kValuesPerGroup;
-  if (packed.size() >= group_count * width + sizeof(uint64_t)) {
-    kUnpackTable[width](packed.data(), group_count, out);
+  if (width == 0) {
+    std::fill_n(out, count, 0);
+    return;
+  }
+  if (packed.size() >= group_count * width + kUnpackReadSlack) {
+    UnpackGroups(packed.data(), group_count, width, out);
     return;
   }
   // Near the end of the bytes: from a copy that may be read beyond.
-  char copy[kMaxUnpackCount * kMaxPackedWidth / 8 + sizeof(uint64_t)];
+  char copy[kMaxUnpackCount * kMaxPackedWidth / 8 + kUnpackReadSlack];
   CopyWords(packed.data(), PackedSize(count, width), copy);
-  kUnpackTable[width](copy, group_count, out);
+  UnpackGroups(copy, group_count, width, out);
+}
+
+void UnpackGroupsPlain(const char* in, size_t group_count, unsigned width, uint64_t* out) {
+  kUnpackTable[width](in, group_count, out);
 }
 
 uint64_t UnpackOne(std::string_view packed, size_t index, unsigned width) {

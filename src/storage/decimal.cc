@@ -24,19 +24,19 @@ using D = hn::ScalableTag<double>;
 using U = hn::ScalableTag<uint64_t>;
 
 // A power of ten as a vector; division by 1 is left out, as integers are the commonest case.
+template <bool kIsOne>
 struct Scale {
   explicit Scale(double scale)
-      : power(hn::Set(D(), scale)), inverse(hn::Set(D(), 1 / scale)), is_one(scale == 1.0) {}
+      : power(hn::Set(D(), scale)), inverse(hn::Set(D(), kIsOne ? 1 : 1 / scale)) {}
   hn::Vec<D> power;
   hn::Vec<D> inverse;
-  bool is_one;
 };
 
 // whole / scale.power, correctly rounded. Where multiply-and-add rounds once, five of them take a
 // third of a division's time: the product with the rounded inverse, one step that makes it right to
 // the last bit but for ties, and one more that by Markstein's theorem (IA-64 and Elementary
 // Functions, ch. 8) then is exact, as nothing overflows or becomes subnormal here.
-HWY_INLINE hn::Vec<D> Divide(hn::Vec<D> whole, const Scale& scale) {
+HWY_INLINE hn::Vec<D> Divide(hn::Vec<D> whole, const Scale<false>& scale) {
 #if HWY_NATIVE_FMA
   auto quotient = hn::Mul(whole, scale.inverse);
   for (int step = 0; step < 2; ++step) {
@@ -50,10 +50,15 @@ HWY_INLINE hn::Vec<D> Divide(hn::Vec<D> whole, const Scale& scale) {
 }
 
 // Of integers to which kMagicBits have been added.
-HWY_INLINE hn::Vec<D> Decode(hn::Vec<U> magic_integers, const Scale& scale) {
+template <bool kIsOne>
+HWY_INLINE hn::Vec<D> Decode(hn::Vec<U> magic_integers, const Scale<kIsOne>& scale) {
   const D d;
   const auto whole = hn::Sub(hn::BitCast(d, magic_integers), hn::Set(d, kMagic));
-  return scale.is_one ? whole : Divide(whole, scale);
+  if constexpr (kIsOne) {
+    return whole;
+  } else {
+    return Divide(whole, scale);
+  }
 }
 
 // The same for one value; whether it comes back bit for bit.
@@ -67,11 +72,12 @@ HWY_INLINE bool EncodeOne(double value, double power, uint64_t* integer) {
 }
 
 // `magic_base`: what is added to each integer, and kMagicBits.
-void DecodeAll(const uint64_t* integers, size_t count, uint64_t magic_base, double power,
-               double* out) {
+template <bool kIsOne>
+void DecodeAllBy(const uint64_t* integers, size_t count, uint64_t magic_base, double power,
+                 double* out) {
   const D d;
   const U u;
-  const Scale scale(power);
+  const Scale<kIsOne> scale(power);
   const auto base = hn::Set(u, magic_base);
   const size_t lanes = hn::Lanes(d);
   size_t i = 0;
@@ -83,11 +89,80 @@ void DecodeAll(const uint64_t* integers, size_t count, uint64_t magic_base, doub
   }
 }
 
-// Whether all of them come back bit for bit.
-bool EncodeAll(const double* values, size_t count, double power, uint64_t* integers) {
+void DecodeAll(const uint64_t* integers, size_t count, uint64_t magic_base, double power,
+               double* out) {
+  const auto decode = power == 1.0 ? DecodeAllBy<true> : DecodeAllBy<false>;
+  decode(integers, count, magic_base, power, out);
+}
+
+// What to add where, so that each lane has the sum of all lanes up to itself: first in pairs of
+// lanes, then in fours, then in eights. Every lane of a second half takes the last one of the
+// first.
+constexpr uint64_t kTaken[3][8] = {
+    {0, 0, 0, 2, 0, 4, 0, 6}, {0, 0, 1, 1, 0, 0, 5, 5}, {0, 0, 0, 0, 3, 3, 3, 3}};
+constexpr uint64_t kAll = ~uint64_t{0};
+constexpr uint64_t kTakes[3][8] = {{0, kAll, 0, kAll, 0, kAll, 0, kAll},
+                                   {0, 0, kAll, kAll, 0, 0, kAll, kAll},
+                                   {0, 0, 0, 0, kAll, kAll, kAll, kAll}};
+
+HWY_INLINE hn::Vec<U> SumsUpToLanes(hn::Vec<U> values) {
+  const U u;
+#pragma GCC unroll 3
+  for (size_t level = 0; size_t{1} << level < hn::MaxLanes(u); ++level) {
+    const auto taken = hn::TableLookupLanes(values, hn::SetTableIndices(u, kTaken[level]));
+#if HWY_TARGET <= HWY_AVX3  // an addition can leave lanes out
+    const auto takes = hn::MaskFromVec(hn::LoadU(u, kTakes[level]));
+    values = hn::IfThenElse(takes, hn::Add(values, taken), values);
+#else
+    values = hn::Add(values, hn::And(taken, hn::LoadU(u, kTakes[level])));
+#endif
+  }
+  return values;
+}
+
+HWY_INLINE hn::Vec<U> LastLane(hn::Vec<U> values) {
+  const U u;
+  return hn::TableLookupLanes(
+      values, hn::IndicesFromVec(u, hn::Set(u, static_cast<uint64_t>(hn::MaxLanes(u) - 1))));
+}
+
+// DecodeAll of magic_base and of what the numbers at `differences`, each and `step`, add to it one
+// after another.
+template <bool kIsOne>
+void DecodeSumsBy(const uint64_t* differences, size_t count, uint64_t magic_base, uint64_t step,
+                  double power, double* out) {
   const D d;
   const U u;
-  const Scale scale(power);
+  const Scale<kIsOne> scale(power);
+  const auto steps = hn::Set(u, step);
+  auto before = hn::Set(u, magic_base);
+  const size_t lanes = hn::Lanes(d);
+  size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto added = hn::Add(hn::LoadU(u, differences + i), steps);
+    const auto sums = SumsUpToLanes(added);
+    hn::StoreU(Decode(hn::Add(before, hn::Sub(sums, added)), scale), d, out + i);
+    before = hn::Add(before, LastLane(sums));
+  }
+  uint64_t integer = hn::GetLane(before);
+  for (; i < count; ++i) {
+    out[i] = (std::bit_cast<double>(integer) - kMagic) / power;
+    integer += differences[i] + step;
+  }
+}
+
+void DecodeSums(const uint64_t* differences, size_t count, uint64_t magic_base, uint64_t step,
+                double power, double* out) {
+  const auto decode = power == 1.0 ? DecodeSumsBy<true> : DecodeSumsBy<false>;
+  decode(differences, count, magic_base, step, power, out);
+}
+
+// Whether all of them come back bit for bit.
+template <bool kIsOne>
+bool EncodeAllBy(const double* values, size_t count, double power, uint64_t* integers) {
+  const D d;
+  const U u;
+  const Scale<kIsOne> scale(power);
   const auto magic_bits = hn::Set(u, static_cast<uint64_t>(kMagicBits));
   const auto limit = hn::Set(d, kIntegerLimit);
   const size_t lanes = hn::Lanes(d);
@@ -110,6 +185,11 @@ bool EncodeAll(const double* values, size_t count, double power, uint64_t* integ
   return good;
 }
 
+bool EncodeAll(const double* values, size_t count, double power, uint64_t* integers) {
+  const auto encode = power == 1.0 ? EncodeAllBy<true> : EncodeAllBy<false>;
+  return encode(values, count, power, integers);
+}
+
 }  // namespace tsdbd::storage::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -118,6 +198,7 @@ namespace tsdbd::storage {
 namespace {
 
 HWY_EXPORT(DecodeAll);
+HWY_EXPORT(DecodeSums);
 HWY_EXPORT(EncodeAll);
 
 constexpr double kPowersOfTen[kMaxDecimalExponent + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,
@@ -212,6 +293,13 @@ void ToDoubles(const uint64_t* integers, size_t count, uint64_t base, unsigned e
                double* out) {
   const uint64_t magic_base = base + static_cast<uint64_t>(HWY_NAMESPACE::kMagicBits);
   HWY_DYNAMIC_DISPATCH(DecodeAll)(integers, count, magic_base, kPowersOfTen[exponent], out);
+}
+
+void SumsToDoubles(const uint64_t* differences, size_t count, uint64_t base, uint64_t step,
+                   unsigned exponent, double* out) {
+  const uint64_t magic_base = base + static_cast<uint64_t>(HWY_NAMESPACE::kMagicBits);
+  HWY_DYNAMIC_DISPATCH(DecodeSums)
+  (differences, count, magic_base, step, kPowersOfTen[exponent], out);
 }
 
 }  // namespace tsdbd::storage

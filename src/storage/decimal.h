@@ -29,4 +29,20 @@ size_t ToIntegers(std::span<const double> values, unsigned exponent, uint64_t* i
 void ToDoubles(const uint64_t* integers, size_t count, uint64_t base, unsigned exponent,
                double* out);
 
+// The integers given by their differences: out[0] = base / 10^exponent, and every integer is the
+// one before it, `step` and differences[i - 1] more. There are count - 1 differences.
+void SumsToDoubles(const uint64_t* differences, size_t count, uint64_t base, uint64_t step,
+                   unsigned exponent, double* out);
+
+// The same of integers that are given by their differences: the first is `base`, and each of the
+// others is `step` and the next of `differences` more than the one before it. There are `count`
+// differences for whole vectors' sake; the last one may be any.
+void SumsToDoubles(const uint64_t* differences, size_t count, uint64_t base, uint64_t step,
+                   unsigned exponent, double* out);
+
+// The same of integers that are given by their differences: the first is `base`, and each of the
+// others is `step` and the next of `differences` (count - 1 numbers) more than the one before it.
+void SumsToDoubles(const uint64_t* differences, size_t count, uint64_t base, uint64_t step,
+                   unsigned exponent, double* out);
+
 }  // namespace tsdbd::storage

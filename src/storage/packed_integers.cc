@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/check.h"
+#include "storage/decimal.h"
 #include "storage/short_integers.h"
 
 namespace tsdbd::storage {
@@ -169,7 +170,7 @@ uint64_t PackedIntegersView::DecodeZoneOffsets(size_t zone_index, uint64_t* out)
     UnpackBits(zone.bits, zone.count, zone.width, out);
     return zone.base;
   }
-  uint64_t packed[kZoneBufferSize];
+  alignas(kZoneBufferAlignment) uint64_t packed[kZoneBufferSize];
   UnpackBits(zone.bits, zone.count - 1, zone.width, packed);
   uint64_t offset = 0;
   out[0] = 0;
@@ -181,13 +182,27 @@ uint64_t PackedIntegersView::DecodeZoneOffsets(size_t zone_index, uint64_t* out)
   return zone.base;
 }
 
+void PackedIntegersView::DecodeZoneAsDecimals(size_t zone_index, size_t count, unsigned exponent,
+                                              double* out) const {
+  const ZoneView zone = Zone(zone_index);
+  alignas(kZoneBufferAlignment) uint64_t packed[kZoneBufferSize];
+  if (coding_ == IntegerCoding::kFrame) {
+    UnpackBits(zone.bits, count, zone.width, packed);
+    ToDoubles(packed, count, zone.base, exponent, out);
+  } else {
+    packed[count - 1] = 0;  // there is no such difference
+    UnpackBits(zone.bits, count - 1, zone.width, packed);
+    SumsToDoubles(packed, count, zone.base, zone.step, exponent, out);
+  }
+}
+
 uint64_t PackedIntegersView::At(size_t index) const {
   const ZoneView zone = Zone(index / kZoneRows);
   const size_t row = index % kZoneRows;
   if (coding_ == IntegerCoding::kFrame) {
     return zone.base + UnpackOne(zone.bits, row, zone.width);
   }
-  uint64_t packed[kZoneBufferSize];
+  alignas(kZoneBufferAlignment) uint64_t packed[kZoneBufferSize];
   UnpackBits(zone.bits, row, zone.width, packed);
   uint64_t value = zone.base + row * zone.step;
   for (size_t i = 0; i < row; ++i) {

@@ -6,6 +6,7 @@
 
 #include "common/check.h"
 #include "storage/bit_packing.h"
+#include "storage/column_kernels.h"
 #include "storage/short_integers.h"
 
 namespace tsdbd::storage {
@@ -306,10 +307,7 @@ size_t TimestampColumnView::LowerBoundInZone(size_t zone_index, Timestamp timest
 
 void TimestampColumnView::Decode(size_t first, size_t count, Timestamp* out) const {
   if (codec_ == TimestampCodec::kRegular) {
-    uint64_t timestamp = first_ + unit_ * first;
-    for (size_t i = 0; i < count; ++i, timestamp += unit_) {
-      out[i] = static_cast<Timestamp>(timestamp);
-    }
+    FillRegular(first_ + unit_ * first, unit_, count, reinterpret_cast<uint64_t*>(out));
     return;
   }
   while (count > 0) {

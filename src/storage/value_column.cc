@@ -195,12 +195,17 @@ void ValueColumnView::Decode(size_t first, size_t count, double* out) const {
 
 void ValueColumnView::DecodeDecimals(size_t first, size_t count, double* out) const {
   const PackedIntegersView integers = Integers();
-  uint64_t zone_integers[kZoneBufferSize];
+  alignas(kZoneBufferAlignment) uint64_t zone_integers[kZoneBufferSize];
   for (size_t row = first; row < first + count;) {
     const size_t begin = row % kZoneRows;
     const size_t rows = std::min(kZoneRows - begin, first + count - row);
-    const uint64_t base = integers.DecodeZoneOffsets(row / kZoneRows, zone_integers);
-    ToDoubles(zone_integers + begin, rows, base, exponent_, out + (row - first));
+    double* rows_out = out + (row - first);
+    if (begin == 0) {
+      integers.DecodeZoneAsDecimals(row / kZoneRows, rows, exponent_, rows_out);
+    } else {
+      const uint64_t base = integers.DecodeZoneOffsets(row / kZoneRows, zone_integers);
+      ToDoubles(zone_integers + begin, rows, base, exponent_, rows_out);
+    }
     row += rows;
   }
   for (size_t i = FindException(first); i < exception_count_; ++i) {
