@@ -186,9 +186,11 @@ StatusOr<OperatorPtr> Planner::PlanRangeCall(const CallExpr& call, const StepGri
   } else if (name == "double_exponential_smoothing") {
     range_call.check_parameters = CheckSmoothing;
   } else if (name == "quantile_over_time") {
-    range_call.check_parameters = [this, where = scalars[0]](const auto& parameters) {
+    // The plan outlives the planner.
+    range_call.check_parameters = [execution = execution_,
+                                   where = scalars[0]](const auto& parameters) {
       for (const double quantile : parameters[0]) {
-        WarnInvalidQuantile(quantile, *where, &execution_->annotations());
+        WarnInvalidQuantile(quantile, *where, &execution->annotations());
       }
       return OkStatus();
     };
