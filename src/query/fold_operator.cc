@@ -76,9 +76,13 @@ class Accumulators {
 template <typename Add>
 void Accumulators::ForEachRow(const Grouping& grouping, size_t first, size_t count,
                               const double* values, const Add& add) {
+  // An aggregation that does not use a column has none.
+  const auto row_of = [](std::vector<double>& column, size_t row) {
+    return column.empty() ? nullptr : column.data() + row;
+  };
   for (size_t i = 0; i < count; ++i, values += steps_) {
     const size_t row = grouping.GroupOf(first + i) * steps_;
-    add(values, counts_.data() + row, a_.data() + row, b_.data() + row);
+    add(values, row_of(counts_, row), row_of(a_, row), row_of(b_, row));
   }
 }
 
