@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 #include "query/binary_function.h"
 #include "query/merged_rows.h"
@@ -350,8 +351,21 @@ Status UnionOperator::DoPrepare() {
   RETURN_IF_ERROR(signatures_.Add(&execution(), child(0), &left));
   RETURN_IF_ERROR(signatures_.Look(&execution(), child(1), &signature_of_));
   ASSIGN_OR_RETURN(present_, FindPresence(&execution(), child(0), left, signatures_.count()));
-  set_series_count(child(0).series_count() + child(1).series_count());
+  for (uint32_t series = 0; series < signature_of_.size(); ++series) {
+    if (!IsCovered(signature_of_[series])) {
+      right_.push_back(series);
+    }
+  }
+  set_series_count(child(0).series_count() + right_.size());
   return OkStatus();
+}
+
+bool UnionOperator::IsCovered(uint32_t signature) const {
+  if (signature == kNone) {
+    return false;
+  }
+  const auto first = present_.begin() + static_cast<ptrdiff_t>(signature * steps());
+  return std::all_of(first, first + static_cast<ptrdiff_t>(steps()), std::identity());
 }
 
 void UnionOperator::GetLabels(size_t series, model::LabelViews* labels) const {
@@ -359,33 +373,32 @@ void UnionOperator::GetLabels(size_t series, model::LabelViews* labels) const {
   if (series < left) {
     child(0).GetLabels(series, labels);
   } else {
-    child(1).GetLabels(series - left, labels);
+    child(1).GetLabels(right_[series - left], labels);
   }
 }
 
 bool UnionOperator::DropsName(size_t series) const {
   const size_t left = child(0).series_count();
-  return series < left ? child(0).DropsName(series) : child(1).DropsName(series - left);
+  return series < left ? child(0).DropsName(series) : child(1).DropsName(right_[series - left]);
 }
 
 Status UnionOperator::DoCompute(size_t first, size_t count, double* values) {
   const size_t left = child(0).series_count();
-  if (first < left) {
-    const size_t left_count = std::min(count, left - first);
-    RETURN_IF_ERROR(child(0).Compute(first, left_count, values));
-    first += left_count;
-    count -= left_count;
+  size_t i = first;
+  if (i < left) {
+    const size_t left_count = std::min(count, left - i);
+    RETURN_IF_ERROR(child(0).Compute(i, left_count, values));
+    i += left_count;
     values += left_count * steps();
   }
-  if (count == 0) {
-    return OkStatus();
-  }
-  const size_t right = first - left;
-  RETURN_IF_ERROR(child(1).Compute(right, count, values));
-  for (size_t i = 0; i < count * steps(); ++i) {
-    const uint32_t signature = signature_of_[right + i / steps()];
-    if (signature != kNone && present_[signature * steps() + i % steps()]) {
-      values[i] = kAbsent;
+  for (; i < first + count; ++i, values += steps()) {
+    const uint32_t series = right_[i - left];
+    RETURN_IF_ERROR(child(1).Compute(series, 1, values));
+    const uint32_t signature = signature_of_[series];
+    for (size_t step = 0; step < steps() && signature != kNone; ++step) {
+      if (present_[signature * steps() + step]) {
+        values[step] = kAbsent;
+      }
     }
   }
   return OkStatus();

@@ -136,8 +136,12 @@ class UnionOperator : public Operator {
   Status DoCompute(size_t first, size_t count, double* values) override;
 
  private:
+  // Whether the left side has a series of the signature at every step.
+  bool IsCovered(uint32_t signature) const;
+
   Signatures signatures_;
   std::vector<uint32_t> signature_of_;  // of the right side's series
+  std::vector<uint32_t> right_;         // series of the right side that may have values left
   std::vector<bool> present_;           // [signature][step] of the left side
 };
 
