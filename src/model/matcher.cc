@@ -1,10 +1,10 @@
 #include "model/matcher.h"
 
-#include <fmt/format.h>
-#include <re2/re2.h>
-
 #include <algorithm>
 #include <utility>
+
+#include <fmt/format.h>
+#include <re2/re2.h>
 
 #include "model/finite_regex.h"
 
@@ -87,7 +87,9 @@ bool Matcher::Matches(std::string_view label_value) const {
   return match == (type_ == MatchType::kRegex);
 }
 
-size_t Matcher::RegexSize() const { return regex_ == nullptr ? 0 : regex_->ProgramSize(); }
+size_t Matcher::RegexSize() const {
+  return regex_ == nullptr ? 0 : regex_->ProgramSize();
+}
 
 std::string Matcher::ToString() const {
   return fmt::format("{}{}{}", name_, Operator(type_), Quote(value_));

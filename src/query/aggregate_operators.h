@@ -155,6 +155,7 @@ class CountValuesOperator : public Operator {
         grouping_(std::move(grouping)) {}
 
   void GetLabels(size_t series, model::LabelViews* labels) const override;
+
  protected:
   Status DoPrepare() override;
   Status DoCompute(size_t first, size_t count, double* values) override;

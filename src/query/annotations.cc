@@ -45,8 +45,7 @@ std::string Annotations::PositionOf(const Expr& where) const {
   const std::string_view before = std::string_view(query_).substr(0, where.span.start);
   const auto line = 1 + std::ranges::count(before, '\n');
   const size_t last_break = before.rfind('\n');
-  const size_t column =
-      last_break == before.npos ? before.size() + 1 : before.size() - last_break;
+  const size_t column = last_break == before.npos ? before.size() + 1 : before.size() - last_break;
   return fmt::format("({}:{})", line, column);
 }
 

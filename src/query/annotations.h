@@ -47,7 +47,7 @@ class Annotations {
 
   const std::string query_;
   mutable Mutex mutex_;
-  std::map<std::string, bool> texts_ GUARDED_BY(mutex_);  // text → is a warning
+  std::map<std::string, bool> texts_ GUARDED_BY(mutex_);                 // text → is a warning
   std::map<std::string, ForcedMonotonicity> forced_ GUARDED_BY(mutex_);  // by "name\0position"
 };
 

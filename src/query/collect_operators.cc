@@ -1,11 +1,11 @@
 // quantile, count_values and limit_ratio.
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <map>
+
+#include <xxhash.h>
 
 #include "query/aggregate_operators.h"
 #include "query/quantile.h"

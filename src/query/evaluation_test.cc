@@ -65,8 +65,7 @@ TEST_F(EvaluationTest, SelectsTheBestK) {
   EXPECT_EQ(At(0, "topk by (zone) (1, m)"), "m{host=b,zone=x} 10; m{host=c,zone=y} 100");
   EXPECT_EQ(Range("topk(1, m)"), "m{host=b,zone=x} _ 20 _; m{host=c,zone=y} 100 _ 300");
   EXPECT_EQ(At(0, "topk(0, m)"), "");
-  EXPECT_EQ(At(0, "topk(9, m)"),
-            "m{host=c,zone=y} 100; m{host=b,zone=x} 10; m{host=a,zone=x} 1");
+  EXPECT_EQ(At(0, "topk(9, m)"), "m{host=c,zone=y} 100; m{host=b,zone=x} 10; m{host=a,zone=x} 1");
   EXPECT_EQ(At(0, "topk(scalar(nothing), m)"), "Parameter value is NaN");
   EXPECT_EQ(At(0, "topk(1e30, m)"), "Scalar value 1e+30 overflows int64");
   EXPECT_EQ(At(0, "limitk(2, m)"), "m{host=a,zone=x} 1; m{host=b,zone=x} 10");
@@ -135,8 +134,9 @@ TEST_F(EvaluationTest, LetsSeriesOfOneSignatureTakeTurns) {
       old{job="j",pod="2"} 60:2 120:3)");
   EXPECT_EQ(Range("old * on (job) old"), "{job=j} 1 4 9");
   EXPECT_EQ(Range("old * on (job) group_left () old"), "{job=j,pod=1} 1 _ _; {job=j,pod=2} _ 4 9");
-  EXPECT_EQ(Range("sum by (job) (old) or old"), "old{job=j,pod=1} 1 _ _; old{job=j,pod=2} _ 2 3; "
-                                                "{job=j} 1 2 3");
+  EXPECT_EQ(Range("sum by (job) (old) or old"),
+            "old{job=j,pod=1} 1 _ _; old{job=j,pod=2} _ 2 3; "
+            "{job=j} 1 2 3");
 }
 
 TEST_F(EvaluationTest, FillsWhatIsMissing) {
@@ -190,8 +190,9 @@ TEST_F(EvaluationTest, MergesTheSamplesOfSeriesThatLoseTheirNames) {
 
 TEST_F(EvaluationTest, EvaluatesWhatAtPinsOnce) {
   EXPECT_EQ(Range("sum(m @ 120)"), "{} 333 333 333");
-  EXPECT_EQ(Range("n - on () group_left () sum(m @ 0)"), "{host=a} -109 -109 -109; "
-                                                         "{host=b} -107 -107 -107");
+  EXPECT_EQ(Range("n - on () group_left () sum(m @ 0)"),
+            "{host=a} -109 -109 -109; "
+            "{host=b} -107 -107 -107");
   EXPECT_EQ(Range("timestamp(n{host=\"a\"} @ 60)"), "{host=a} 60 60 60");
   EXPECT_EQ(Range("time() + scalar(sum(m @ 0))"), "{} 111 171 231");
 }

@@ -27,8 +27,8 @@ std::string ResultText(const StatusOr<QueryResult>& result) {
   }
   std::string text;
   for (const VectorSample& sample : result->vector) {
-    text += (text.empty() ? "" : "; ") + LabelsText(sample.labels) + " " +
-            FormatDecimal(sample.value);
+    text +=
+        (text.empty() ? "" : "; ") + LabelsText(sample.labels) + " " + FormatDecimal(sample.value);
   }
   for (const MatrixSeries& series : result->matrix) {
     text += (text.empty() ? "" : "; ") + LabelsText(series.labels);

@@ -12,8 +12,8 @@
 
 namespace tsdbd::query {
 
-// "a{job=x} 1; b{} 2": in the order of the result. Rows of a range query: "a{} 1 _ 3". An error: its
-// message.
+// "a{job=x} 1; b{} 2": in the order of the result. Rows of a range query: "a{} 1 _ 3". An error:
+// its message.
 std::string ResultText(const StatusOr<QueryResult>& result);
 
 // Has the series m, n, c_total and h_bucket: see the constructor.
@@ -40,8 +40,8 @@ class EvaluationTest : public testing::Test {
   }
   // At 0, 60 and 120 seconds.
   std::string Range(std::string_view query) {
-    return ResultText(engine_.Range(query, {0, 120 * kNanosPerSecond}, 60 * kNanosPerSecond,
-                                    options_));
+    return ResultText(
+        engine_.Range(query, {0, 120 * kNanosPerSecond}, 60 * kNanosPerSecond, options_));
   }
 
   MemorySource source_;

@@ -108,7 +108,8 @@ size_t Execution::thread_count() const {
 Status Execution::ForEachPart(size_t parts, const std::function<Status(size_t part)>& body) {
   const auto work = std::make_shared<SharedWork>(parts, &body);
   for (size_t helper = 1; helper < std::min(parts, thread_count()); ++helper) {
-    // Only idle threads: what waits in the queue would take the place of queries, and come too late.
+    // Only idle threads: what waits in the queue would take the place of queries, and come too
+    // late.
     const ThreadPool::Stats stats = options_->helpers->stats();
     if (stats.running + stats.queued >= thread_count() ||
         !options_->helpers->TrySubmit([work] { work->Help(); })) {

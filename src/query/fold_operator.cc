@@ -136,10 +136,9 @@ void Accumulators::AddRows(const Grouping& grouping, size_t first, size_t count,
                  });
       return;
     default:
-      ForEachRow(grouping, first, count, values,
-                 [&](const double* row, double* counts, double*, double*) {
-                   count_values(row, counts);
-                 });
+      ForEachRow(
+          grouping, first, count, values,
+          [&](const double* row, double* counts, double*, double*) { count_values(row, counts); });
   }
 }
 

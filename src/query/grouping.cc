@@ -33,8 +33,7 @@ void LabelHasher::Reduce(model::LabelViews* labels) const {
   std::erase_if(*labels, [this](const model::LabelView& label) { return !Keeps(label.name); });
 }
 
-void LabelHasher::Hash(const Operator& input, size_t first, size_t count,
-                       uint64_t* hashes) const {
+void LabelHasher::Hash(const Operator& input, size_t first, size_t count, uint64_t* hashes) const {
   std::fill_n(hashes, count, 0);
   if (all_but_) {
     model::LabelViews labels;

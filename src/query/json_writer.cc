@@ -136,8 +136,7 @@ bool WriteSamples(const model::SampleColumns& samples, JsonStream* stream) {
 }
 
 // `times[s]` is what stands before the value of step s: `[1435781430.781,`.
-bool WriteRow(std::span<const double> row, std::span<const std::string> times,
-              JsonStream* stream) {
+bool WriteRow(std::span<const double> row, std::span<const std::string> times, JsonStream* stream) {
   bool first = true;
   for (size_t step = 0; step < row.size(); ++step) {
     if (IsAbsent(row[step])) {

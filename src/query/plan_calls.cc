@@ -244,8 +244,8 @@ StatusOr<OperatorPtr> Planner::PlanRelabel(const CallExpr& call, const StepGrid&
   RelabelRule rule;
   if (name == "label_replace") {
     const std::string& regex = StringOf(call.arguments[4]);
-    StatusOr<ReplaceRule> replace = ReplaceRule::Create(
-        StringOf(call.arguments[3]), regex, StringOf(call.arguments[2]));
+    StatusOr<ReplaceRule> replace =
+        ReplaceRule::Create(StringOf(call.arguments[3]), regex, StringOf(call.arguments[2]));
     if (!replace.ok()) {
       return FailedPrecondition("invalid regular expression in label_replace(): {}", regex);
     }
@@ -275,8 +275,7 @@ StatusOr<OperatorPtr> Planner::PlanRelabel(const CallExpr& call, const StepGrid&
   }
   ASSIGN_OR_RETURN(OperatorPtr vector, Plan(*call.arguments[0], grid));
   return Make<MergeOperator>(
-      call, grid,
-      Make<RelabelOperator>(call, grid, label, std::move(rule), std::move(vector)));
+      call, grid, Make<RelabelOperator>(call, grid, label, std::move(rule), std::move(vector)));
 }
 
 StatusOr<OperatorPtr> Planner::PlanHistogram(const CallExpr& call, const StepGrid& grid) {

@@ -164,8 +164,7 @@ StatusOr<int64_t> Planner::ResolveDuration(const Duration& duration, bool may_be
 StatusOr<StepTimes> Planner::ResolveTimes(const TimeShift& shift, const StepGrid& grid,
                                           int64_t window_ns) const {
   ASSIGN_OR_RETURN(const int64_t offset_ns, ResolveDuration(shift.offset, true));
-  StepTimes times{
-      .first = grid.start, .step_ns = 0, .count = grid.count, .window_ns = window_ns};
+  StepTimes times{.first = grid.start, .step_ns = 0, .count = grid.count, .window_ns = window_ns};
   switch (shift.at) {
     case AtAnchor::kNone:
       times.step_ns = grid.step_ns;
@@ -252,9 +251,8 @@ StatusOr<OperatorPtr> Planner::PlanBinary(const BinaryExpr& binary, const StepGr
     return Make<ScalarBinaryOperator>(binary, grid, binary.op, std::move(left), std::move(right));
   }
   if (left_is_scalar || right_is_scalar) {
-    const VectorScalarOptions options{.op = binary.op,
-                                      .return_bool = binary.return_bool,
-                                      .scalar_is_left = left_is_scalar};
+    const VectorScalarOptions options{
+        .op = binary.op, .return_bool = binary.return_bool, .scalar_is_left = left_is_scalar};
     if (left_is_scalar) {
       std::swap(left, right);
     }
@@ -266,16 +264,15 @@ StatusOr<OperatorPtr> Planner::PlanBinary(const BinaryExpr& binary, const StepGr
       return Make<FilterBySignatureOperator>(binary, grid, binary.op == BinaryOp::kUnless,
                                              *binary.matching, std::move(left), std::move(right));
     case BinaryOp::kOr:
-      return Make<MergeOperator>(binary, grid,
-                                 Make<UnionOperator>(binary, grid, *binary.matching,
-                                                     std::move(left), std::move(right)));
+      return Make<MergeOperator>(
+          binary, grid,
+          Make<UnionOperator>(binary, grid, *binary.matching, std::move(left), std::move(right)));
     default:
       return Make<VectorBinaryOperator>(binary, grid, binary, std::move(left), std::move(right));
   }
 }
 
-StatusOr<OperatorPtr> Planner::PlanAggregate(const AggregateExpr& aggregate,
-                                             const StepGrid& grid) {
+StatusOr<OperatorPtr> Planner::PlanAggregate(const AggregateExpr& aggregate, const StepGrid& grid) {
   ASSIGN_OR_RETURN(OperatorPtr input, Plan(*aggregate.expr, grid));
   Grouping grouping(aggregate.without, aggregate.grouping);
   if (aggregate.op == AggregateOp::kCountValues) {
@@ -283,8 +280,7 @@ StatusOr<OperatorPtr> Planner::PlanAggregate(const AggregateExpr& aggregate,
     if (label.empty() || !IsValidUtf8(label)) {
       return FailedPrecondition("invalid label name {}", Quote(label));
     }
-    return Make<CountValuesOperator>(aggregate, grid, label, std::move(grouping),
-                                     std::move(input));
+    return Make<CountValuesOperator>(aggregate, grid, label, std::move(grouping), std::move(input));
   }
   OperatorPtr parameter;
   if (aggregate.parameter != nullptr) {
@@ -299,12 +295,11 @@ StatusOr<OperatorPtr> Planner::PlanAggregate(const AggregateExpr& aggregate,
       return Make<LimitKOperator>(aggregate, grid, std::move(grouping), std::move(input),
                                   std::move(parameter));
     case AggregateOp::kLimitRatio:
-      return Make<LimitRatioOperator>(aggregate, grid, aggregate.parameter.get(),
-                                      std::move(input), std::move(parameter));
+      return Make<LimitRatioOperator>(aggregate, grid, aggregate.parameter.get(), std::move(input),
+                                      std::move(parameter));
     case AggregateOp::kQuantile:
-      return Make<QuantileOperator>(aggregate, grid, std::move(grouping),
-                                    aggregate.parameter.get(), std::move(input),
-                                    std::move(parameter));
+      return Make<QuantileOperator>(aggregate, grid, std::move(grouping), aggregate.parameter.get(),
+                                    std::move(input), std::move(parameter));
     default:
       return Make<FoldOperator>(aggregate, grid, aggregate.op, std::move(grouping),
                                 std::move(input));
@@ -336,8 +331,8 @@ StatusOr<PlannedRange> Planner::PlanRange(const Expr& expr) {
   if (planned.extension != RangeExtension::kNone) {
     const Timestamp end = planned.windows.first;
     const model::TimeRange range = {SaturatingSubtract(end, planned.windows.window_ns), end};
-    planned.source = std::make_unique<ExtendedRanges>(std::move(planned.source), planned.extension,
-                                                      range);
+    planned.source =
+        std::make_unique<ExtendedRanges>(std::move(planned.source), planned.extension, range);
     // There is a value at the begin.
     planned.windows.window_ns = SaturatingSubtract(planned.windows.window_ns, -1);
   }
@@ -360,19 +355,17 @@ StatusOr<PlannedRange> Planner::PlanSubquery(const SubqueryExpr& subquery, const
     start = SaturatingSubtract(start, -step_ns);
   }
   if (start > last) {
-    planned.steps = Make<EmptyOperator>(subquery, StepGrid{.start = last, .end = last},
-                                        Operators());
+    planned.steps =
+        Make<EmptyOperator>(subquery, StepGrid{.start = last, .end = last}, Operators());
     planned.source = std::make_unique<SubqueryRanges>(planned.steps);
     return planned;
   }
-  const uint64_t intervals = (static_cast<uint64_t>(last) - static_cast<uint64_t>(start)) /
-                             static_cast<uint64_t>(step_ns);
+  const uint64_t intervals =
+      (static_cast<uint64_t>(last) - static_cast<uint64_t>(start)) / static_cast<uint64_t>(step_ns);
   RETURN_IF_ERROR(execution_->CheckSampleCount(intervals));
   RETURN_IF_ERROR(execution_->Reserve(intervals * (sizeof(Timestamp) + sizeof(double))));
-  const StepGrid steps{.start = start,
-                       .end = last,
-                       .step_ns = step_ns,
-                       .count = static_cast<size_t>(intervals) + 1};
+  const StepGrid steps{
+      .start = start, .end = last, .step_ns = step_ns, .count = static_cast<size_t>(intervals) + 1};
   ASSIGN_OR_RETURN(planned.steps, Plan(*subquery.expr, steps));
   planned.source = std::make_unique<SubqueryRanges>(planned.steps);
   return planned;

@@ -18,7 +18,7 @@ struct PlannedRange {
   std::unique_ptr<RangeSource> source;
   model::StepTimes windows;
   RangeExtension extension = RangeExtension::kNone;  // `source` reads that much more
-  OperatorPtr steps;  // may be null
+  OperatorPtr steps;                                 // may be null
 };
 
 class Planner {

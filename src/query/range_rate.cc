@@ -83,9 +83,9 @@ class ResetCursor {
 
 // By how much what happens between the first and the last sample of a window grows when it is
 // extended to the ends of the range: as far as there if a sample is where one would expect it
-// (within 1.1 average intervals of the end), else by half an interval; and, of a counter, not beyond
-// where it was zero. Regular series have the same distances in every window, so the last factor is
-// kept.
+// (within 1.1 average intervals of the end), else by half an interval; and, of a counter, not
+// beyond where it was zero. Regular series have the same distances in every window, so the last
+// factor is kept.
 class Extrapolation {
  public:
   // What is extended is also divided by `divisor`.

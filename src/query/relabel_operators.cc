@@ -1,9 +1,9 @@
 #include "query/relabel_operators.h"
 
-#include <re2/re2.h>
-
 #include <algorithm>
 #include <charconv>
+
+#include <re2/re2.h>
 
 namespace tsdbd::query {
 namespace {
@@ -54,8 +54,8 @@ StatusOr<ReplaceRule> ReplaceRule::Create(std::string source_label, std::string_
   re2::RE2::Options options(re2::RE2::Quiet);
   options.set_dot_nl(true);
   ReplaceRule rule;
-  rule.regex_ = std::make_shared<const re2::RE2>(
-      re2::StringPiece(regex.data(), regex.size()), options);
+  rule.regex_ =
+      std::make_shared<const re2::RE2>(re2::StringPiece(regex.data(), regex.size()), options);
   if (!rule.regex_->ok()) {
     return InvalidArgument("{}", rule.regex_->error());
   }

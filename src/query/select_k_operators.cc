@@ -167,13 +167,13 @@ Status TopKOperator::DoPrepare() {
   RETURN_IF_ERROR(execution().ForEachPart(parts, [&](size_t part) {
     const size_t first = series * part / parts;
     const size_t end = series * (part + 1) / parts;
-    return ForEachBatch(
-        child(), first, end - first, [&](size_t begin, size_t count, const double* values) {
-          for (size_t i = 0; i < count; ++i) {
-            const auto row = static_cast<uint32_t>(begin + i);
-            heaps[part].AddRow(grouping_.GroupOf(row), row, values + i * steps());
-          }
-        });
+    return ForEachBatch(child(), first, end - first,
+                        [&](size_t begin, size_t count, const double* values) {
+                          for (size_t i = 0; i < count; ++i) {
+                            const auto row = static_cast<uint32_t>(begin + i);
+                            heaps[part].AddRow(grouping_.GroupOf(row), row, values + i * steps());
+                          }
+                        });
   }));
   for (size_t part = 1; part < parts; ++part) {
     heaps[0].Merge(heaps[part]);

@@ -110,8 +110,7 @@ Status SampleTimeOperator::DoCompute(size_t first, size_t count, double* values)
       while (next < samples.size() && samples.timestamps[next] <= moment) {
         ++next;
       }
-      const bool found = next > 0 &&
-                         samples.timestamps[next - 1] >= times().Window(moment).min &&
+      const bool found = next > 0 && samples.timestamps[next - 1] >= times().Window(moment).min &&
                          !model::IsStaleMarker(samples.values[next - 1]);
       *values++ = found ? ToSeconds(samples.timestamps[next - 1]) : kAbsent;
     }

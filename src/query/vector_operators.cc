@@ -19,15 +19,15 @@ StatusOr<std::vector<bool>> FindPresence(Execution* execution, Operator& input,
   const size_t steps = input.grid().count;
   RETURN_IF_ERROR(execution->Reserve(signatures * steps / 8));
   std::vector<bool> present(signatures * steps);
-  RETURN_IF_ERROR(ForEachBatch(
-      input, 0, input.series_count(), [&](size_t begin, size_t count, const double* values) {
-        for (size_t i = 0; i < count * steps; ++i) {
-          const uint32_t signature = signature_of[begin + i / steps];
-          if (signature != kNone && !IsAbsent(values[i])) {
-            present[signature * steps + i % steps] = true;
-          }
-        }
-      }));
+  RETURN_IF_ERROR(ForEachBatch(input, 0, input.series_count(),
+                               [&](size_t begin, size_t count, const double* values) {
+                                 for (size_t i = 0; i < count * steps; ++i) {
+                                   const uint32_t signature = signature_of[begin + i / steps];
+                                   if (signature != kNone && !IsAbsent(values[i])) {
+                                     present[signature * steps + i % steps] = true;
+                                   }
+                                 }
+                               }));
   return present;
 }
 
@@ -55,16 +55,14 @@ Status Signatures::ForEachHash(Execution* execution, const Operator& input,
 
 Status Signatures::Add(Execution* execution, const Operator& input,
                        std::vector<uint32_t>* numbers) {
-  return ForEachHash(execution, input, numbers, [this](uint64_t hash, uint32_t* number) {
-    numbering_.Number(hash, number);
-  });
+  return ForEachHash(execution, input, numbers,
+                     [this](uint64_t hash, uint32_t* number) { numbering_.Number(hash, number); });
 }
 
 Status Signatures::Look(Execution* execution, const Operator& input,
                         std::vector<uint32_t>* numbers) const {
-  return ForEachHash(execution, input, numbers, [this](uint64_t hash, uint32_t* number) {
-    *number = numbering_.Find(hash);
-  });
+  return ForEachHash(execution, input, numbers,
+                     [this](uint64_t hash, uint32_t* number) { *number = numbering_.Find(hash); });
 }
 
 // ---- VectorBinaryOperator
@@ -77,10 +75,9 @@ Status VectorBinaryOperator::DoPrepare() {
   }
   RETURN_IF_ERROR(MakeOneRows());
   RETURN_IF_ERROR(MakePairs());
-  RETURN_IF_ERROR(results_.Find(&execution(), pairs_.size(),
-                                [this](size_t pair, model::LabelViews* labels) {
-                                  GetPairLabels(pairs_[pair], labels);
-                                }));
+  RETURN_IF_ERROR(results_.Find(
+      &execution(), pairs_.size(),
+      [this](size_t pair, model::LabelViews* labels) { GetPairLabels(pairs_[pair], labels); }));
   set_series_count(results_.series_count());
   return CheckMatches();
 }
@@ -177,8 +174,8 @@ Status VectorBinaryOperator::CheckMatches() {
       }
     }
     for (const std::vector<uint32_t>& pairs : pairs_of) {
-      RETURN_IF_ERROR(CheckPairs(pairs,
-                                 "many-to-one matching must be explicit (group_left/group_right)"));
+      RETURN_IF_ERROR(
+          CheckPairs(pairs, "many-to-one matching must be explicit (group_left/group_right)"));
     }
     return OkStatus();
   }
@@ -189,8 +186,7 @@ Status VectorBinaryOperator::CheckMatches() {
   return OkStatus();
 }
 
-Status VectorBinaryOperator::CheckPairs(std::span<const uint32_t> pairs,
-                                        std::string_view problem) {
+Status VectorBinaryOperator::CheckPairs(std::span<const uint32_t> pairs, std::string_view problem) {
   if (pairs.size() < 2) {
     return OkStatus();
   }
@@ -232,9 +228,8 @@ void VectorBinaryOperator::GetPairLabels(const Pair& pair, model::LabelViews* la
     return std::ranges::binary_search(signatures_.hasher().labels(), label.name);
   };
   if (one_to_one_) {
-    std::erase_if(*labels, [&](const model::LabelView& label) {
-      return is_listed(label) != matching_.on;
-    });
+    std::erase_if(*labels,
+                  [&](const model::LabelView& label) { return is_listed(label) != matching_.on; });
   }
   for (const std::string& name : matching_.include) {
     std::erase_if(*labels, [&](const model::LabelView& label) { return label.name == name; });
@@ -256,8 +251,8 @@ void VectorBinaryOperator::GetLabels(size_t series, model::LabelViews* labels) c
 void VectorBinaryOperator::FillOne(uint32_t signature, std::span<double> row) const {
   const std::span<const double> stored = OneRow(signature);
   for (size_t step = 0; step < steps(); ++step) {
-    row[step] = IsAbsent(stored[step]) && matching_.fill_right ? *matching_.fill_right
-                                                               : stored[step];
+    row[step] =
+        IsAbsent(stored[step]) && matching_.fill_right ? *matching_.fill_right : stored[step];
   }
 }
 
@@ -277,8 +272,7 @@ void VectorBinaryOperator::Combine(uint32_t signature, std::span<double> row) co
 Status VectorBinaryOperator::ComputeFilled(uint32_t signature, std::span<double> row) const {
   const std::span<const double> stored = OneRow(signature);
   for (size_t step = 0; step < steps(); ++step) {
-    const bool fills =
-        !IsAbsent(stored[step]) && !many_present_[signature * steps() + step];
+    const bool fills = !IsAbsent(stored[step]) && !many_present_[signature * steps() + step];
     row[step] = fills ? *matching_.fill_left : kAbsent;
   }
   Combine(signature, row);

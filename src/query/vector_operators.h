@@ -88,7 +88,7 @@ class VectorBinaryOperator : public Operator {
 
   const BinaryExpr& expr_;
   const VectorMatching& matching_;
-  const bool swapped_;     // the many side is the right one
+  const bool swapped_;  // the many side is the right one
   const bool one_to_one_;
   Signatures signatures_;
   std::vector<uint32_t> one_of_signature_;  // the first series of the one side that has it

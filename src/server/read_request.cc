@@ -56,9 +56,9 @@ void RunRead(Services* services, const ReadRoute& route,
         .query_requests(api, status.ok() ? "ok" : query::ErrorKindOf(status).name)
         .Increment();
   };
-  const bool submitted = services->query_pool().TrySubmit(
-      [services, count, content_type = route.content_type, exchange, function,
-       submitted_nanos = MonotonicNanos()] {
+  const bool submitted =
+      services->query_pool().TrySubmit([services, count, content_type = route.content_type,
+                                        exchange, function, submitted_nanos = MonotonicNanos()] {
         ReadRequest request(services, exchange, submitted_nanos);
         AnswerStream answer(exchange, content_type);
         const Status status = Run(&request, function, &answer);
