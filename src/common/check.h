@@ -13,8 +13,8 @@
   } while (false)
 
 #ifdef NDEBUG
-#define DCHECK(condition)    \
-  do {                       \
+#define DCHECK(condition) \
+  do {                    \
     (void)sizeof(condition); \
   } while (false)
 #else

@@ -2,13 +2,13 @@
 // Status and string glue: how everything that can fail says so, and the only place where absl's
 // string types are seen. Our own code throws nothing.
 
-#include <string>
-#include <string_view>
-#include <utility>
-
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 #include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+#include <utility>
 
 namespace tsdbd {
 
@@ -68,9 +68,7 @@ inline std::string_view Message(const Status& status) {
 }
 
 // "CODE: message", for logs.
-inline std::string ToString(const Status& status) {
-  return std::string(status.ToString());
-}
+inline std::string ToString(const Status& status) { return std::string(status.ToString()); }
 
 }  // namespace tsdbd
 
@@ -78,11 +76,11 @@ inline std::string ToString(const Status& status) {
 #define TSDBD_CONCAT(a, b) TSDBD_CONCAT_INNER(a, b)
 
 // Returns from the function if `expression` is not OK.
-#define RETURN_IF_ERROR(expression)                             \
-  do {                                                          \
+#define RETURN_IF_ERROR(expression)                            \
+  do {                                                         \
     if (::absl::Status status_ = (expression); !status_.ok()) { \
-      return status_;                                           \
-    }                                                           \
+      return status_;                                          \
+    }                                                          \
   } while (false)
 
 // ASSIGN_OR_RETURN(auto file, env->Open(path)): the value, or return with the status.
