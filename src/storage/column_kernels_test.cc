@@ -98,12 +98,17 @@ TEST_F(ColumnKernelsTest, FillsAnyCountOfRegularNumbers) {
 
 TEST_F(ColumnKernelsTest, SumsOfDifferencesBecomeTheSameDoublesAsIntegers) {
   AtEveryTarget([&] {
-    for (size_t count = 1; count <= kZoneRows; ++count) {
+    for (size_t round = 0; round < 4 * kZoneRows; ++round) {
+      const size_t count = 1 + round % kZoneRows;
       const auto exponent = static_cast<unsigned>(RandomBits(3));
       const uint64_t base = RandomBits(40) - RandomBits(40);
       const uint64_t step = RandomBits(20) - RandomBits(20);
-      std::vector<uint64_t> differences = RandomValues(count, static_cast<unsigned>(count % 32));
-      differences.back() = random_();  // which is not used
+      const auto width = static_cast<unsigned>(RandomBits(5));
+      const std::vector<uint64_t> differences = RandomValues(count - 1, width);
+      std::string packed;
+      PackBits(differences.data(), differences.size(), width, &packed);
+      packed.append(round % 3 * 8, '\xFF');  // none: nothing behind may be read
+      const std::vector<char> bits(packed.begin(), packed.end());
       std::vector<uint64_t> integers(count, base);
       std::vector<double> expected(count);
       for (size_t i = 0; i < count; ++i) {
@@ -115,7 +120,12 @@ TEST_F(ColumnKernelsTest, SumsOfDifferencesBecomeTheSameDoublesAsIntegers) {
         expected[i] = static_cast<double>(static_cast<int64_t>(integers[i])) / power;
       }
       std::vector<double> decoded(count);
-      SumsToDoubles(differences.data(), count, base, step, exponent, decoded.data());
+      SumsToDoubles({.base = base,
+                     .step = step,
+                     .count = count,
+                     .width = width,
+                     .bits = {bits.data(), bits.size()}},
+                    exponent, decoded.data());
       ASSERT_EQ(decoded, expected) << "count " << count;
       ToDoubles(integers.data(), count, 0, exponent, decoded.data());
       ASSERT_EQ(decoded, expected) << "count " << count;

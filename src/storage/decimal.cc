@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
+
+#include "storage/bit_packing.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "storage/decimal.cc"
@@ -17,7 +20,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 // 1.5 * 2^52: added to a double below 2^51 it rounds that to an integer, which then is the
 // difference of the bit patterns. This is what makes both directions a few vector instructions.
 constexpr double kMagic = 6755399441055744.0;
-constexpr int64_t kMagicBits = 0x4338000000000000;
+constexpr uint64_t kMagicBits = 0x4338000000000000;
 constexpr double kIntegerLimit = 2251799813685248.0;  // 2^51
 
 using D = hn::ScalableTag<double>;
@@ -65,7 +68,7 @@ HWY_INLINE hn::Vec<D> Decode(hn::Vec<U> magic_integers, const Scale<kIsOne>& sca
 HWY_INLINE bool EncodeOne(double value, double power, uint64_t* integer) {
   const double scaled = value * power;
   const double rounded = scaled + kMagic;
-  *integer = std::bit_cast<uint64_t>(rounded) - static_cast<uint64_t>(kMagicBits);
+  *integer = std::bit_cast<uint64_t>(rounded) - kMagicBits;
   const double back = (rounded - kMagic) / power;
   return std::abs(scaled) < kIntegerLimit &&
          std::bit_cast<uint64_t>(back) == std::bit_cast<uint64_t>(value);
@@ -126,35 +129,117 @@ HWY_INLINE hn::Vec<U> LastLane(hn::Vec<U> values) {
       values, hn::IndicesFromVec(u, hn::Set(u, static_cast<uint64_t>(hn::MaxLanes(u) - 1))));
 }
 
-// DecodeAll of magic_base and of what the numbers at `differences`, each and `step`, add to it one
-// after another.
+// Of zone.count - 1 differences that have been unpacked, and one more that may be any.
 template <bool kIsOne>
-void DecodeSumsBy(const uint64_t* differences, size_t count, uint64_t magic_base, uint64_t step,
-                  double power, double* out) {
+void DecodeUnpacked(const uint64_t* differences, const PackedZone& zone, double power,
+                    double* out) {
   const D d;
   const U u;
   const Scale<kIsOne> scale(power);
-  const auto steps = hn::Set(u, step);
-  auto before = hn::Set(u, magic_base);
+  const auto steps = hn::Set(u, zone.step);
+  auto before = hn::Set(u, zone.base + kMagicBits);
   const size_t lanes = hn::Lanes(d);
   size_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
+  for (; i + lanes <= zone.count; i += lanes) {
     const auto added = hn::Add(hn::LoadU(u, differences + i), steps);
-    const auto sums = SumsUpToLanes(added);
-    hn::StoreU(Decode(hn::Add(before, hn::Sub(sums, added)), scale), d, out + i);
-    before = hn::Add(before, LastLane(sums));
+    const auto up_to_lanes = SumsUpToLanes(added);
+    hn::StoreU(Decode(hn::Add(before, hn::Sub(up_to_lanes, added)), scale), d, out + i);
+    before = hn::Add(before, LastLane(up_to_lanes));
   }
   uint64_t integer = hn::GetLane(before);
-  for (; i < count; ++i) {
+  for (; i < zone.count; ++i) {
     out[i] = (std::bit_cast<double>(integer) - kMagic) / power;
-    integer += differences[i] + step;
+    integer += differences[i] + zone.step;
   }
 }
 
-void DecodeSums(const uint64_t* differences, size_t count, uint64_t magic_base, uint64_t step,
-                double power, double* out) {
+#if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX2
+
+// Differences of at most this many bits: eight fit into the bytes of a word, of which one
+// instruction takes sums.
+constexpr unsigned kMaxByteWidth = 8;
+
+// The bytes of the differences that have gone into the value of each lane: those before it.
+constexpr uint64_t kBytesBefore[8] = {0,          0xFF,         0xFFFF,         0xFFFFFF,
+                                      0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF};
+
+// DecodeUnpacked of packed differences of up to kMaxByteWidth bits. Reads 8 bytes from where each 8
+// differences begin.
+template <bool kIsOne>
+void DecodeBytes(const PackedZone& zone, double power, double* out) {
+  const D d;
+  const U u;
+  const hn::Repartition<uint8_t, U> bytes;
+  const Scale<kIsOne> scale(power);
+  constexpr size_t kLanes = hn::MaxLanes(U());
+  // Of each byte the bits that a difference has.
+  const uint64_t places = 0x0101010101010101 * ((1u << zone.width) - 1);
+  const auto group_step = hn::Set(u, 8 * zone.step);
+  uint64_t begins[8];
+  for (size_t i = 0; i < 8; ++i) {
+    begins[i] = zone.base + kMagicBits + i * zone.step;
+  }
+  auto before = hn::Zero(u);  // what all groups so far have added
+  // Copied, as the compiler cannot know that writing doubles leaves the zone alone.
+  const size_t count = zone.count;
+  const unsigned width = zone.width;
+  const char* in = zone.bits.data();
+  const auto decode_group = [&](double* group_out) HWY_ATTR {
+    uint64_t word;
+    std::memcpy(&word, in, sizeof(word));
+    const auto differences = hn::Set(u, _pdep_u64(word, places));
+#pragma GCC unroll 2
+    for (size_t first = 0; first < 8; first += kLanes) {
+      const auto counted = hn::And(differences, hn::LoadU(u, kBytesBefore + first));
+      const auto begin = hn::Add(hn::LoadU(u, begins + first), before);
+      const auto integers = hn::Add(begin, hn::SumsOf8(hn::BitCast(bytes, counted)));
+      hn::StoreU(Decode(integers, scale), d, group_out + first);
+    }
+    before = hn::Add(before, hn::Add(hn::SumsOf8(hn::BitCast(bytes, differences)), group_step));
+    in += width;
+  };
+  size_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    decode_group(out + i);
+  }
+  if (i < count) {
+    double last[8];
+    decode_group(last);
+    std::copy_n(last, count - i, out + i);
+  }
+}
+
+bool CanDecodeBytes(const PackedZone& zone) {
+  return zone.width <= kMaxByteWidth &&
+         zone.bits.size() >= (zone.count - 1) / 8 * zone.width + sizeof(uint64_t);
+}
+
+#endif
+
+// Not inlined, since a frame of this alignment takes time where it is not needed.
+template <bool kIsOne>
+HWY_NOINLINE void DecodeThroughBuffer(const PackedZone& zone, double power, double* out) {
+  // Vectors as wide as a cache line take twice the time where they lie across two.
+  alignas(64) uint64_t differences[kMaxUnpackCount + kUnpackSlack];
+  differences[zone.count - 1] = 0;  // there is none
+  UnpackBits(zone.bits, zone.count - 1, zone.width, differences);
+  DecodeUnpacked<kIsOne>(differences, zone, power, out);
+}
+
+template <bool kIsOne>
+void DecodeSumsBy(const PackedZone& zone, double power, double* out) {
+#if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX2
+  if (CanDecodeBytes(zone)) {
+    DecodeBytes<kIsOne>(zone, power, out);
+    return;
+  }
+#endif
+  DecodeThroughBuffer<kIsOne>(zone, power, out);
+}
+
+void DecodeSums(const PackedZone& zone, double power, double* out) {
   const auto decode = power == 1.0 ? DecodeSumsBy<true> : DecodeSumsBy<false>;
-  decode(differences, count, magic_base, step, power, out);
+  decode(zone, power, out);
 }
 
 // Whether all of them come back bit for bit.
@@ -163,7 +248,7 @@ bool EncodeAllBy(const double* values, size_t count, double power, uint64_t* int
   const D d;
   const U u;
   const Scale<kIsOne> scale(power);
-  const auto magic_bits = hn::Set(u, static_cast<uint64_t>(kMagicBits));
+  const auto magic_bits = hn::Set(u, kMagicBits);
   const auto limit = hn::Set(d, kIntegerLimit);
   const size_t lanes = hn::Lanes(d);
   auto wrong_bits = hn::Zero(u);
@@ -291,15 +376,12 @@ size_t ToIntegers(std::span<const double> values, unsigned exponent, uint64_t* i
 
 void ToDoubles(const uint64_t* integers, size_t count, uint64_t base, unsigned exponent,
                double* out) {
-  const uint64_t magic_base = base + static_cast<uint64_t>(HWY_NAMESPACE::kMagicBits);
+  const uint64_t magic_base = base + HWY_NAMESPACE::kMagicBits;
   HWY_DYNAMIC_DISPATCH(DecodeAll)(integers, count, magic_base, kPowersOfTen[exponent], out);
 }
 
-void SumsToDoubles(const uint64_t* differences, size_t count, uint64_t base, uint64_t step,
-                   unsigned exponent, double* out) {
-  const uint64_t magic_base = base + static_cast<uint64_t>(HWY_NAMESPACE::kMagicBits);
-  HWY_DYNAMIC_DISPATCH(DecodeSums)
-  (differences, count, magic_base, step, kPowersOfTen[exponent], out);
+void SumsToDoubles(const PackedZone& zone, unsigned exponent, double* out) {
+  HWY_DYNAMIC_DISPATCH(DecodeSums)(zone, kPowersOfTen[exponent], out);
 }
 
 }  // namespace tsdbd::storage

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 namespace tsdbd::storage {
 
@@ -34,15 +35,17 @@ void ToDoubles(const uint64_t* integers, size_t count, uint64_t base, unsigned e
 void SumsToDoubles(const uint64_t* differences, size_t count, uint64_t base, uint64_t step,
                    unsigned exponent, double* out);
 
-// The same of integers that are given by their differences: the first is `base`, and each of the
-// others is `step` and the next of `differences` more than the one before it. There are `count`
-// differences for whole vectors' sake; the last one may be any.
-void SumsToDoubles(const uint64_t* differences, size_t count, uint64_t base, uint64_t step,
-                   unsigned exponent, double* out);
+// Integers as a zone of packed_integers.h has them.
+struct PackedZone {
+  uint64_t base;
+  uint64_t step;
+  size_t count;           // integers, 1 .. kMaxUnpackCount
+  unsigned width;         // of what is packed
+  std::string_view bits;  // from the first packed number to the end of what may be read
+};
 
-// The same of integers that are given by their differences: the first is `base`, and each of the
-// others is `step` and the next of `differences` (count - 1 numbers) more than the one before it.
-void SumsToDoubles(const uint64_t* differences, size_t count, uint64_t base, uint64_t step,
-                   unsigned exponent, double* out);
+// The same of a delta-coded zone: its first integer is `base`, and each of the others is `step` and
+// the next of count - 1 packed numbers more than the one before it.
+void SumsToDoubles(const PackedZone& zone, unsigned exponent, double* out);
 
 }  // namespace tsdbd::storage

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "common/check.h"
-#include "storage/decimal.h"
 #include "storage/short_integers.h"
 
 namespace tsdbd::storage {
@@ -144,16 +143,17 @@ size_t PackedIntegersView::ZoneBytes(size_t zone) const {
                     static_cast<uint8_t>(*ZoneHeader(zone)));
 }
 
-PackedIntegersView::ZoneView PackedIntegersView::Zone(size_t zone) const {
+PackedZone PackedIntegersView::Zone(size_t zone) const {
   size_t offset = 1 + ZoneCount() * header_size_;
+  const size_t full_count = PackedCount(coding_, kZoneRows);  // the zones before are full
   for (size_t before = 0; before < zone; ++before) {
-    offset += ZoneBytes(before);
+    offset += PackedSize(full_count, static_cast<uint8_t>(*ZoneHeader(before)));
   }
   const char* header = ZoneHeader(zone);
   return {.base = ReadSigned(header + 1, base_bytes_),
           .step = ReadSigned(header + 1 + base_bytes_, step_bytes_),
-          .width = static_cast<uint8_t>(*header),
           .count = ValuesInZone(zone),
+          .width = static_cast<uint8_t>(*header),
           .bits = {bytes_.data() + offset, bytes_.size() - offset + slack_bytes_}};
 }
 
@@ -165,7 +165,7 @@ void PackedIntegersView::DecodeZone(size_t zone, uint64_t* out) const {
 }
 
 uint64_t PackedIntegersView::DecodeZoneOffsets(size_t zone_index, uint64_t* out) const {
-  const ZoneView zone = Zone(zone_index);
+  const PackedZone zone = Zone(zone_index);
   if (coding_ == IntegerCoding::kFrame) {
     UnpackBits(zone.bits, zone.count, zone.width, out);
     return zone.base;
@@ -184,20 +184,19 @@ uint64_t PackedIntegersView::DecodeZoneOffsets(size_t zone_index, uint64_t* out)
 
 void PackedIntegersView::DecodeZoneAsDecimals(size_t zone_index, size_t count, unsigned exponent,
                                               double* out) const {
-  const ZoneView zone = Zone(zone_index);
-  alignas(kZoneBufferAlignment) uint64_t packed[kZoneBufferSize];
-  if (coding_ == IntegerCoding::kFrame) {
-    UnpackBits(zone.bits, count, zone.width, packed);
-    ToDoubles(packed, count, zone.base, exponent, out);
-  } else {
-    packed[count - 1] = 0;  // there is no such difference
-    UnpackBits(zone.bits, count - 1, zone.width, packed);
-    SumsToDoubles(packed, count, zone.base, zone.step, exponent, out);
+  PackedZone zone = Zone(zone_index);
+  if (coding_ == IntegerCoding::kDelta) {
+    zone.count = count;
+    SumsToDoubles(zone, exponent, out);
+    return;
   }
+  alignas(kZoneBufferAlignment) uint64_t packed[kZoneBufferSize];
+  UnpackBits(zone.bits, count, zone.width, packed);
+  ToDoubles(packed, count, zone.base, exponent, out);
 }
 
 uint64_t PackedIntegersView::At(size_t index) const {
-  const ZoneView zone = Zone(index / kZoneRows);
+  const PackedZone zone = Zone(index / kZoneRows);
   const size_t row = index % kZoneRows;
   if (coding_ == IntegerCoding::kFrame) {
     return zone.base + UnpackOne(zone.bits, row, zone.width);

@@ -18,6 +18,7 @@
 
 #include "storage/bit_packing.h"
 #include "storage/chunk.h"
+#include "storage/decimal.h"
 
 namespace tsdbd::storage {
 
@@ -82,18 +83,11 @@ class PackedIntegersView {
   uint64_t At(size_t index) const;
 
  private:
-  struct ZoneView {
-    uint64_t base;
-    uint64_t step;
-    unsigned width;
-    size_t count;           // values of the zone
-    std::string_view bits;  // from the zone's first bit to the end of what may be read
-  };
   size_t ZoneCount() const { return (count_ + kZoneRows - 1) / kZoneRows; }
   size_t ValuesInZone(size_t zone) const;
   size_t ZoneBytes(size_t zone) const;
   const char* ZoneHeader(size_t zone) const { return bytes_.data() + 1 + zone * header_size_; }
-  ZoneView Zone(size_t zone) const;
+  PackedZone Zone(size_t zone) const;
 
   std::string_view bytes_;
   size_t count_;
