@@ -64,11 +64,11 @@ HWY_BEFORE_NAMESPACE();
 namespace tsdbd::storage::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Vectors of four or eight values that shift each by its own count. With less, the plain loop with
-// the width known to the compiler is as fast.
-#define TSDBD_VECTOR_UNPACK (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2)
+// Vectors of four or eight values that shift each by its own count. With less, plain loops are as
+// fast.
+#define TSDBD_WIDE_VECTORS (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2)
 
-#if TSDBD_VECTOR_UNPACK
+#if TSDBD_WIDE_VECTORS
 
 using U = hn::CappedTag<uint64_t, kValuesPerGroup>;
 constexpr size_t kLanes = hn::MaxLanes(U());
@@ -133,14 +133,60 @@ void UnpackGroups(const char* in, size_t group_count, unsigned width, uint64_t* 
   }
 }
 
+// The low 64 bits of the products.
+HWY_INLINE hn::Vec<U> Multiply(hn::Vec<U> a, hn::Vec<U> b) {
+#if HWY_TARGET <= HWY_AVX3
+  return hn::Mul(a, b);
 #else
+  const hn::Repartition<uint32_t, U> u32;
+  const auto product = [&](hn::Vec<U> x, hn::Vec<U> y) HWY_ATTR {
+    return hn::MulEven(hn::BitCast(u32, x), hn::BitCast(u32, y));  // of the low halves
+  };
+  const auto crossed =
+      hn::Add(product(hn::ShiftRight<32>(a), b), product(a, hn::ShiftRight<32>(b)));
+  return hn::Add(product(a, b), hn::ShiftLeft<32>(crossed));
+#endif
+}
+
+void FillLine(const TimestampLine& line, size_t begin, const uint64_t* offsets, size_t count,
+              uint64_t* out) {
+  const U u;
+  uint64_t lane_slopes[kLanes];
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    lane_slopes[lane] = line.slope * (begin + lane);
+  }
+  auto slopes = hn::LoadU(u, lane_slopes);
+  const auto slope_step = hn::Set(u, line.slope * kLanes);
+  const auto base = hn::Set(u, line.base);
+  const auto unit = hn::Set(u, line.unit);
+  const auto first = hn::Set(u, line.first);
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    const auto above_line = hn::Add(base, hn::LoadU(u, offsets + i));
+    const auto position = hn::Add(hn::ShiftRight<kSlopeShift>(slopes), above_line);
+    hn::StoreU(hn::Add(first, Multiply(unit, position)), u, out + i);
+    slopes = hn::Add(slopes, slope_step);
+  }
+  for (; i < count; ++i) {
+    out[i] = line.At(begin + i, offsets[i]);
+  }
+}
+
+#else
+
+void FillLine(const TimestampLine& line, size_t begin, const uint64_t* offsets, size_t count,
+              uint64_t* out) {
+  for (size_t i = 0; i < count; ++i) {
+    out[i] = line.At(begin + i, offsets[i]);
+  }
+}
 
 void UnpackGroups(const char* in, size_t group_count, unsigned width, uint64_t* out) {
   UnpackGroupsPlain(in, group_count, width, out);
 }
 
-#endif  // TSDBD_VECTOR_UNPACK
-#undef TSDBD_VECTOR_UNPACK
+#endif  // TSDBD_WIDE_VECTORS
+#undef TSDBD_WIDE_VECTORS
 
 void FillRegular(uint64_t first, uint64_t interval, size_t count, uint64_t* out) {
   const hn::CappedTag<uint64_t, 8> u;
@@ -170,6 +216,7 @@ namespace {
 
 HWY_EXPORT(UnpackGroups);
 HWY_EXPORT(FillRegular);
+HWY_EXPORT(FillLine);
 
 }  // namespace
 
@@ -179,6 +226,11 @@ void UnpackGroups(const char* in, size_t group_count, unsigned width, uint64_t* 
 
 void FillRegular(uint64_t first, uint64_t interval, size_t count, uint64_t* out) {
   HWY_DYNAMIC_DISPATCH(FillRegular)(first, interval, count, out);
+}
+
+void FillLine(const TimestampLine& line, size_t begin, const uint64_t* offsets, size_t count,
+              uint64_t* out) {
+  HWY_DYNAMIC_DISPATCH(FillLine)(line, begin, offsets, count, out);
 }
 
 }  // namespace tsdbd::storage

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "storage/timestamp_column.h"
+
 namespace tsdbd::storage {
 
 inline constexpr size_t kValuesPerGroup = 8;  // packed, they take `width` whole bytes
@@ -21,5 +23,21 @@ void UnpackGroupsPlain(const char* in, size_t group_count, unsigned width, uint6
 
 // out[i] = first + i * interval, modulo 2^64.
 void FillRegular(uint64_t first, uint64_t interval, size_t count, uint64_t* out);
+
+// A zone of timestamps that lie near a line; see timestamp_column.h.
+struct TimestampLine {
+  uint64_t first;
+  uint64_t unit;
+  uint64_t base;
+  uint64_t slope;
+
+  uint64_t At(uint64_t row, uint64_t offset) const {
+    return first + unit * (base + (slope * row >> kSlopeShift) + offset);
+  }
+};
+
+// out[i] = line.At(begin + i, offsets[i]).
+void FillLine(const TimestampLine& line, size_t begin, const uint64_t* offsets, size_t count,
+              uint64_t* out);
 
 }  // namespace tsdbd::storage

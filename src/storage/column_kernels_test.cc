@@ -96,6 +96,24 @@ TEST_F(ColumnKernelsTest, FillsAnyCountOfRegularNumbers) {
   });
 }
 
+TEST_F(ColumnKernelsTest, FillsAnyPartOfALine) {
+  AtEveryTarget([&] {
+    for (size_t count = 0; count <= 40; ++count) {
+      const TimestampLine line = {
+          .first = random_(), .unit = random_(), .base = random_(), .slope = random_()};
+      const size_t begin = RandomBits(7);
+      const std::vector<uint64_t> offsets = RandomValues(count, 64);
+      std::vector<uint64_t> expected(count);
+      for (size_t i = 0; i < count; ++i) {
+        expected[i] = line.At(begin + i, offsets[i]);
+      }
+      std::vector<uint64_t> filled(count);
+      FillLine(line, begin, offsets.data(), count, filled.data());
+      ASSERT_EQ(filled, expected);
+    }
+  });
+}
+
 TEST_F(ColumnKernelsTest, SumsOfDifferencesBecomeTheSameDoublesAsIntegers) {
   AtEveryTarget([&] {
     for (size_t round = 0; round < 4 * kZoneRows; ++round) {

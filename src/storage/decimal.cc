@@ -98,20 +98,30 @@ void DecodeAll(const uint64_t* integers, size_t count, uint64_t magic_base, doub
   decode(integers, count, magic_base, power, out);
 }
 
-// What to add where, so that each lane has the sum of all lanes up to itself: first in pairs of
-// lanes, then in fours, then in eights. Every lane of a second half takes the last one of the
-// first.
-constexpr uint64_t kTaken[3][8] = {
-    {0, 0, 0, 2, 0, 4, 0, 6}, {0, 0, 1, 1, 0, 0, 5, 5}, {0, 0, 0, 0, 3, 3, 3, 3}};
-constexpr uint64_t kAll = ~uint64_t{0};
-constexpr uint64_t kTakes[3][8] = {{0, kAll, 0, kAll, 0, kAll, 0, kAll},
-                                   {0, 0, kAll, kAll, 0, 0, kAll, kAll},
-                                   {0, 0, 0, 0, kAll, kAll, kAll, kAll}};
+#if HWY_TARGET == HWY_SCALAR
 
 HWY_INLINE hn::Vec<U> SumsUpToLanes(hn::Vec<U> values) {
+  return values;
+}
+HWY_INLINE hn::Vec<U> LastLane(hn::Vec<U> values) {
+  return values;
+}
+
+#else
+
+// Which lane each lane of a second half takes, the last one of the first: in fours, in eights.
+constexpr uint64_t kTaken[2][8] = {{0, 0, 1, 1, 0, 0, 5, 5}, {0, 0, 0, 0, 3, 3, 3, 3}};
+constexpr uint64_t kAll = ~uint64_t{0};
+constexpr uint64_t kTakes[2][8] = {{0, 0, kAll, kAll, 0, 0, kAll, kAll},
+                                   {0, 0, 0, 0, kAll, kAll, kAll, kAll}};
+
+// In each lane the sum of all lanes up to it: first of pairs of lanes, then of fours, then of
+// eights.
+HWY_INLINE hn::Vec<U> SumsUpToLanes(hn::Vec<U> values) {
   const U u;
-#pragma GCC unroll 3
-  for (size_t level = 0; size_t{1} << level < hn::MaxLanes(u); ++level) {
+  values = hn::Add(values, hn::ShiftLeftLanes<1>(u, values));
+#pragma GCC unroll 2
+  for (size_t level = 0; size_t{2} << level < hn::MaxLanes(u); ++level) {
     const auto taken = hn::TableLookupLanes(values, hn::SetTableIndices(u, kTaken[level]));
 #if HWY_TARGET <= HWY_AVX3  // an addition can leave lanes out
     const auto takes = hn::MaskFromVec(hn::LoadU(u, kTakes[level]));
@@ -125,9 +135,14 @@ HWY_INLINE hn::Vec<U> SumsUpToLanes(hn::Vec<U> values) {
 
 HWY_INLINE hn::Vec<U> LastLane(hn::Vec<U> values) {
   const U u;
-  return hn::TableLookupLanes(
-      values, hn::IndicesFromVec(u, hn::Set(u, static_cast<uint64_t>(hn::MaxLanes(u) - 1))));
+  if constexpr (hn::MaxLanes(u) == 2) {
+    return hn::ConcatUpperUpper(u, values, values);
+  }
+  constexpr uint64_t kLast = hn::MaxLanes(u) - 1;
+  return hn::TableLookupLanes(values, hn::IndicesFromVec(u, hn::Set(u, kLast)));
 }
+
+#endif
 
 // Of zone.count - 1 differences that have been unpacked, and one more that may be any.
 template <bool kIsOne>

@@ -314,12 +314,12 @@ void TimestampColumnView::Decode(size_t first, size_t count, Timestamp* out) con
     const Zone zone = GetZone(first / kZoneRows);
     const size_t begin = first % kZoneRows;
     const size_t rows = std::min(count, zone.count - begin);
-    uint64_t packed[kMaxUnpackCount + kUnpackSlack];
-    UnpackBits(zone.bits, zone.count, zone.width, packed);
-    for (size_t i = 0; i < rows; ++i) {
-      const uint64_t position = zone.base + Predict(zone.slope, begin + i) + packed[begin + i];
-      out[i] = static_cast<Timestamp>(first_ + unit_ * position);
-    }
+    // Vectors as wide as a cache line take twice the time where they lie across two.
+    alignas(64) uint64_t offsets[kMaxUnpackCount + kUnpackSlack];
+    UnpackBits(zone.bits, zone.count, zone.width, offsets);
+    const TimestampLine line = {
+        .first = first_, .unit = unit_, .base = zone.base, .slope = zone.slope};
+    FillLine(line, begin, offsets + begin, rows, reinterpret_cast<uint64_t*>(out));
     first += rows;
     count -= rows;
     out += rows;
