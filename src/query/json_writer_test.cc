@@ -234,6 +234,51 @@ TEST(Export, SkipsSeriesWithoutSamples) {
 
 // ---- Streaming
 
+TEST(JsonAnswer, TellsStatisticsWhereTheyAreAskedFor) {
+  QueryResult result;
+  result.scalar = 1;
+  result.stats = {.parse_ns = 1'000'000'000,
+                  .prepare_ns = 500'000'000,
+                  .evaluate_ns = 2'000'000'000,
+                  .sort_ns = 1,
+                  .queue_ns = 250'000'000,
+                  .samples = 7,
+                  .peak_memory_bytes = 160};
+  EXPECT_EQ(Json(result).find("stats"), std::string::npos);
+  result.shows_stats = true;
+  EXPECT_EQ(Json(result),
+            R"({"status":"success","data":{"resultType":"scalar","result":[0,"1"],"stats":{)"
+            R"("timings":{"evalTotalTime":2.000000000,"resultSortTime":0.000000001,)"
+            R"("queryPreparationTime":0.500000000,"innerEvalTime":1.500000000,)"
+            R"("execQueueTime":0.250000000,"execTotalTime":3.250000000},)"
+            R"("samples":{"totalQueryableSamples":7,"peakSamples":10},"peakMemoryBytes":160}}})");
+}
+
+TEST(JsonAnswer, ExplainsThePlan) {
+  QueryResult result;
+  result.explain = OperatorStats{.name = "negate", .detail = "-m", .series = 1, .rows = 2};
+  result.explain->bytes = 16;
+  result.explain->total_ns = 3'000;
+  result.explain->children.push_back({.name = "select", .detail = "m{a=\"b\"}", .total_ns = 2'000});
+  EXPECT_EQ(Json(result),
+            R"({"status":"success","data":{"resultType":"scalar","result":[0,"0"],"explain":{)"
+            R"("operator":"negate","query":"-m","series":1,"rows":2,"bytes":16,)"
+            R"("totalTime":0.000003000,"selfTime":0.000001000,"inputs":[{)"
+            R"("operator":"select","query":"m{a=\"b\"}","series":0,"rows":0,"bytes":0,)"
+            R"("totalTime":0.000002000,"selfTime":0.000002000,"inputs":[]}]}}})");
+}
+
+TEST(JsonAnswer, WritesRowsOfSteps) {
+  const double row[] = {1, kAbsent, 2.5};
+  QueryResult result;
+  result.type = ValueType::kMatrix;
+  result.grid = {.start = 1'500'000'000, .end = 3'500'000'000, .step_ns = 1'000'000'000, .count = 3};
+  result.matrix.push_back({.labels = {{"a", "b"}}, .row = row});
+  EXPECT_EQ(Json(result),
+            R"({"status":"success","data":{"resultType":"matrix","result":[{"metric":{"a":"b"},)"
+            R"("values":[[1.500,"1"],[3.500,"2.5"]]}]}})");
+}
+
 QueryResult LargeMatrix() {
   QueryResult result;
   result.type = ValueType::kMatrix;
