@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "query/compensated_sum.h"
 #include "query/kahan.h"
 #include "query/lanes.h"
 #include "query/range_kernels.h"
@@ -64,6 +65,7 @@ KahanSum SumOf(std::span<const double> values, Transform transform) {
   return sum;
 }
 
+// For the pieces of overlapping windows, most of which are too short for SumCompensated().
 KahanSum SumOf(std::span<const double> values) {
   return SumOf(values, [](auto value) { return value; });
 }
@@ -117,12 +119,11 @@ double VarianceInOrder(std::span<const double> values) {
   return (squares.sum + squares.compensation) / count;
 }
 
-// Whether no sum of the values can overflow, in whatever order, and none is Inf or NaN.
-bool IsTame(std::span<const double> values) {
-  constexpr double kLimit = 0x1p960;  // times 2^32 samples is far below the largest double
+// SumAndMagnitude::IsTame() without the sum.
+bool AreTame(std::span<const double> values) {
   int64_t wild = 0;
   for (const double value : values) {
-    wild |= std::abs(value) < kLimit ? 0 : -1;
+    wild |= std::abs(value) < kTameLimit ? 0 : -1;
   }
   return wild == 0;
 }
@@ -166,8 +167,7 @@ struct SumOperation {
 
 template <typename Function>
 void ComputeSums(const RangeInput& input, std::span<double> out) {
-  const bool all_tame = IsTame(input.values);
-  if (all_tame && WindowsOverlapMuch(input)) {
+  if (WindowsOverlapMuch(input) && AreTame(input.values)) {
     std::fill(out.begin(), out.end(), kAbsent);
     SumOperation<Function> operation{.input = input, .out = out};
     SlideWindows(input, operation);
@@ -175,8 +175,9 @@ void ComputeSums(const RangeInput& input, std::span<double> out) {
   }
   ForEachWindow(input, 1, out, [&](size_t step, uint32_t begin, uint32_t end) {
     const std::span<const double> values = input.values.subspan(begin, end - begin);
-    return all_tame || IsTame(values) ? Function::Finish(SumOf(values), values.size())
-                                      : Function::InOrder(values);
+    const SumAndMagnitude result = SumCompensated(values);
+    return result.IsTame() ? Function::Finish(result.sum, values.size())
+                           : Function::InOrder(values);
   });
 }
 
