@@ -182,10 +182,13 @@ Status Block::CheckStructure() const {
     return is_string(schema.column_label) && is_postings(schema.groups) &&
            IsWithin(schema.first_column, schema.column_count, schema_columns_.size());
   };
+  // A chunk belongs to one group: what was found right for one is not read as another's.
+  size_t next_chunk = 0;
   const auto is_group = [&](const GroupRecord& group) {
-    return IsWithin(group.first_label, group.label_count, group_labels_.size()) &&
-           IsWithin(group.first_chunk, group.chunk_count, chunks_.size()) &&
-           group.schema < schemas_.size();
+    const bool follows = group.first_chunk == next_chunk;
+    next_chunk += group.chunk_count;
+    return IsWithin(group.first_label, group.label_count, group_labels_.size()) && follows &&
+           next_chunk <= chunks_.size() && group.schema < schemas_.size();
   };
   const auto is_label = [&](uint32_t pair) { return pair < pairs_.size(); };
   const auto is_chunk = [&](const ChunkRef& chunk) {
