@@ -53,7 +53,7 @@ std::string_view CardinalityName(MatchCardinality cardinality) {
 }
 
 // One JSON object, begun and ended with this. Keys come in the order of the alphabet, as Prometheus
-// has them.
+// has them. Its functions are not inlined, so that the frames of the recursion stay small.
 class Object {
  public:
   explicit Object(JsonStream* stream) : stream_(stream) { stream_->Raw('{'); }
@@ -62,7 +62,7 @@ class Object {
   Object& operator=(const Object&) = delete;
 
   // What is written next is the value of `name`.
-  JsonStream& Key(std::string_view name) {
+  [[gnu::noinline]] JsonStream& Key(std::string_view name) {
     if (!first_) {
       stream_->Raw(',');
     }
@@ -71,9 +71,15 @@ class Object {
     stream_->Raw(':');
     return *stream_;
   }
-  void Text(std::string_view name, std::string_view value) { Key(name).String(value); }
-  void Truth(std::string_view name, bool value) { Key(name).Raw(value ? "true" : "false"); }
-  void Millis(std::string_view name, int64_t nanos) { Key(name).Integer(nanos / kNanosPerMilli); }
+  [[gnu::noinline]] void Text(std::string_view name, std::string_view value) {
+    Key(name).String(value);
+  }
+  [[gnu::noinline]] void Truth(std::string_view name, bool value) {
+    Key(name).Raw(value ? "true" : "false");
+  }
+  [[gnu::noinline]] void Millis(std::string_view name, int64_t nanos) {
+    Key(name).Integer(nanos / kNanosPerMilli);
+  }
 
  private:
   JsonStream* const stream_;
@@ -88,12 +94,13 @@ class TreeWriter {
   void Write(const Expr& expr);
 
  private:
-  void WriteNumber(const NumberLiteral& number);
+  [[gnu::noinline]] void WriteString(const StringLiteral& string);
+  [[gnu::noinline]] void WriteNumber(const NumberLiteral& number);
   void WriteVectorSelector(const VectorSelector& selector);
   void WriteMatrixSelector(const MatrixSelector& matrix);
   void WriteSubquery(const SubqueryExpr& subquery);
   void WriteBinary(const BinaryExpr& binary);
-  void WriteMatching(const VectorMatching& matching);
+  [[gnu::noinline]] void WriteMatching(const VectorMatching& matching);
   void WriteAggregate(const AggregateExpr& aggregate);
   void WriteCall(const CallExpr& call);
   void WriteFunction(const FunctionSignature& function);
@@ -110,12 +117,8 @@ void TreeWriter::Write(const Expr& expr) {
   switch (expr.kind) {
     case ExprKind::kNumber:
       return WriteNumber(As<NumberLiteral>(expr));
-    case ExprKind::kString: {
-      Object object(stream_);
-      object.Text("type", "stringLiteral");
-      object.Text("val", As<StringLiteral>(expr).value);
-      return;
-    }
+    case ExprKind::kString:
+      return WriteString(As<StringLiteral>(expr));
     case ExprKind::kVectorSelector:
       return WriteVectorSelector(As<VectorSelector>(expr));
     case ExprKind::kMatrixSelector:
@@ -144,6 +147,12 @@ void TreeWriter::Write(const Expr& expr) {
     case ExprKind::kCall:
       return WriteCall(As<CallExpr>(expr));
   }
+}
+
+void TreeWriter::WriteString(const StringLiteral& string) {
+  Object object(stream_);
+  object.Text("type", "stringLiteral");
+  object.Text("val", string.value);
 }
 
 void TreeWriter::WriteNumber(const NumberLiteral& number) {

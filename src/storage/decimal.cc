@@ -188,7 +188,7 @@ void DecodeBytes(const PackedZone& zone, double power, double* out) {
   const Scale<kIsOne> scale(power);
   constexpr size_t kLanes = hn::MaxLanes(U());
   // Of each byte the bits that a difference has.
-  const uint64_t places = 0x0101010101010101 * ((1u << zone.width) - 1);
+  const uint64_t places = uint64_t{0x0101010101010101} * ((1u << zone.width) - 1);
   const auto group_step = hn::Set(u, 8 * zone.step);
   uint64_t begins[8];
   for (size_t i = 0; i < 8; ++i) {

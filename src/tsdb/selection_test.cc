@@ -131,8 +131,8 @@ class SelectionTest : public testing::Test {
   }
 
   static void CheckSteps(const model::SeriesSet& set, const model::StepTimes& times) {
-    SCOPED_TRACE(fmt::format("first {} step {} count {} window {}", times.first - kBegin,
-                             times.step_ns, times.count, times.window_ns));
+    SCOPED_TRACE(fmt::format("first {} step {} count {} window {}", times.first, times.step_ns,
+                             times.count, times.window_ns));
     std::vector<double> found(set.size() * times.count, 1);
     std::vector<double> expected(set.size() * times.count, 2);
     const size_t half = set.size() / 2;
