@@ -31,6 +31,7 @@ struct RangeOperator::Scratch {
   std::vector<Timestamp> known_timestamps;
   std::vector<uint32_t> begins;
   std::vector<uint32_t> ends;
+  std::string_view noted_name;  // the metric that was last noted as no counter
 };
 
 Status RangeOperator::DoPrepare() {
@@ -57,7 +58,7 @@ Status RangeOperator::DoCompute(size_t first, size_t count, double* values) {
     }
     RETURN_IF_ERROR(Apply(scratch, values));
     if (call_.counter_argument != nullptr) {
-      NoteIfNoCounter(first + i, values);
+      NoteIfNoCounter(first + i, values, &scratch.noted_name);
     }
   }
   return OkStatus();
@@ -117,16 +118,18 @@ Status RangeOperator::Apply(const Scratch& scratch, double* values) const {
   return OkStatus();
 }
 
-void RangeOperator::NoteIfNoCounter(size_t series, const double* values) const {
+void RangeOperator::NoteIfNoCounter(size_t series, const double* values,
+                                    std::string_view* noted_name) const {
   std::string_view name;
   source_->GetLabelValues(model::kMetricName, series, 1, &name);
-  if (!LooksLikeCounter(name) &&
+  if (!LooksLikeCounter(name) && name != *noted_name &&
       !std::all_of(values, values + steps(), [](double value) { return IsAbsent(value); })) {
     execution().annotations().Inform(
         fmt::format("metric might not be a counter, name does not end in "
                     "_total/_sum/_count/_bucket: {}",
                     Quote(name)),
         *call_.counter_argument);
+    *noted_name = name;
   }
 }
 

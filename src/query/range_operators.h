@@ -57,7 +57,7 @@ class RangeOperator : public Operator {
   struct Scratch;
   void FindWindows(Scratch* scratch) const;
   Status Apply(const Scratch& scratch, double* values) const;
-  void NoteIfNoCounter(size_t series, const double* values) const;
+  void NoteIfNoCounter(size_t series, const double* values, std::string_view* noted_name) const;
 
   const RangeCall call_;
   const std::unique_ptr<RangeSource> source_;

@@ -72,7 +72,6 @@ class VectorBinaryOperator : public Operator {
   Status MakeOneRows();
   Status DuplicateError(uint32_t series_a, uint32_t series_b) const;
   Status MakePairs();
-  Status MarkManyPresence();
   // Refuses pairs that would give two values for one result at the same step.
   Status CheckMatches();
   Status CheckPairs(std::span<const uint32_t> pairs, std::string_view problem);

@@ -11,9 +11,10 @@ constexpr size_t kAdminThreads = 1;
 constexpr size_t kAdminQueue = 64;
 
 // A query computes for seconds where a write needs the CPU for microseconds, so writes go first: at
-// this niceness a query thread weighs a third of a thread that takes writes. With 40 clients that
-// query without a pause on two busy cores, the 99th percentile of writes was 10 to 18 % lower in
-// four paired runs (30 to 54 ms against 37 to 64). An otherwise idle CPU is the queries' as before.
+// this niceness a query thread weighs a third of a thread that takes writes. An otherwise idle CPU is
+// the queries' as before. What it is worth is small where it was measured: with 40 clients querying
+// two busy cores, writes took 30 to 54 ms (99th percentile) against 37 to 64 in one set of runs, and
+// the same with and without it in another.
 constexpr int kQueryNiceness = 5;
 
 // What tells how the daemon is, and so must be served before it is ready.
