@@ -19,15 +19,17 @@ StatusOr<std::vector<bool>> FindPresence(Execution* execution, Operator& input,
   const size_t steps = input.grid().count;
   RETURN_IF_ERROR(execution->Reserve(signatures * steps / 8));
   std::vector<bool> present(signatures * steps);
-  RETURN_IF_ERROR(ForEachBatch(input, 0, input.series_count(),
-                               [&](size_t begin, size_t count, const double* values) {
-                                 for (size_t i = 0; i < count * steps; ++i) {
-                                   const uint32_t signature = signature_of[begin + i / steps];
-                                   if (signature != kNone && !IsAbsent(values[i])) {
-                                     present[signature * steps + i % steps] = true;
-                                   }
-                                 }
-                               }));
+  RETURN_IF_ERROR(ForEachBatch(
+      input, 0, input.series_count(), [&](size_t begin, size_t count, const double* values) {
+        for (size_t i = 0; i < count; ++i, values += steps) {
+          const uint32_t signature = signature_of[begin + i];
+          for (size_t step = 0; step < steps && signature != kNone; ++step) {
+            if (!IsAbsent(values[step])) {
+              present[signature * steps + step] = true;
+            }
+          }
+        }
+      }));
   return present;
 }
 
@@ -330,10 +332,12 @@ Status FilterBySignatureOperator::DoPrepare() {
 
 Status FilterBySignatureOperator::DoCompute(size_t first, size_t count, double* values) {
   RETURN_IF_ERROR(child().Compute(first, count, values));
-  for (size_t i = 0; i < count * steps(); ++i) {
-    const uint32_t signature = signature_of_[first + i / steps()];
-    const bool found = signature != kNone && present_[signature * steps() + i % steps()];
-    values[i] = found != unless_ ? values[i] : kAbsent;
+  for (size_t i = 0; i < count; ++i, values += steps()) {
+    const uint32_t signature = signature_of_[first + i];
+    for (size_t step = 0; step < steps(); ++step) {
+      const bool found = signature != kNone && present_[signature * steps() + step];
+      values[step] = found != unless_ ? values[step] : kAbsent;
+    }
   }
   return OkStatus();
 }
@@ -385,15 +389,23 @@ Status UnionOperator::DoCompute(size_t first, size_t count, double* values) {
     i += left_count;
     values += left_count * steps();
   }
-  for (; i < first + count; ++i, values += steps()) {
+  while (i < first + count) {
+    // As many as follow each other on the right side, in one go.
     const uint32_t series = right_[i - left];
-    RETURN_IF_ERROR(child(1).Compute(series, 1, values));
-    const uint32_t signature = signature_of_[series];
-    for (size_t step = 0; step < steps() && signature != kNone; ++step) {
-      if (present_[signature * steps() + step]) {
-        values[step] = kAbsent;
+    size_t run = 1;
+    while (i + run < first + count && right_[i + run - left] == series + run) {
+      ++run;
+    }
+    RETURN_IF_ERROR(child(1).Compute(series, run, values));
+    for (size_t k = 0; k < run; ++k, values += steps()) {
+      const uint32_t signature = signature_of_[series + k];
+      for (size_t step = 0; step < steps() && signature != kNone; ++step) {
+        if (present_[signature * steps() + step]) {
+          values[step] = kAbsent;
+        }
       }
     }
+    i += run;
   }
   return OkStatus();
 }
