@@ -504,7 +504,9 @@ class SameShapeTest(unittest.TestCase):
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             with contextlib.suppress(urllib.error.URLError, ConnectionError):
-                if fetch(address, "/api/v1/query?query=up")[2]["data"]["result"]:
+                # While it starts, it answers 503 with a text.
+                status, _, body = fetch(address, "/api/v1/query?query=up")
+                if status == 200 and body["data"]["result"]:
                     return
             time.sleep(0.1)
         self.fail("Prometheus has scraped nothing")
