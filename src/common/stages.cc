@@ -11,9 +11,11 @@ namespace tsdbd {
 namespace {
 
 constexpr std::array<std::string_view, kStageCount> kStageNames = {
-    "read",           "parse",        "resolve_hit", "resolve_new", "wal_append",   "wal_sync",
-    "head_append",    "respond",      "query_parse", "query_plan",  "query_select", "query_decode",
-    "query_evaluate", "query_encode", "flush",       "compact",     "retain",       "recover"};
+    "read",          "parse",        "resolve_hit",    "resolve_new",  "wal_append",
+    "wal_sync",      "head_append",  "respond",        "query_parse",  "query_plan",
+    "query_select",  "query_decode", "query_evaluate", "query_encode", "flush",
+    "compact",       "retain",       "recover",        "kv_parse",     "kv_index",
+    "kv_log_append", "kv_log_sync",  "kv_read",        "kv_compact"};
 static_assert(!kStageNames.back().empty(), "every stage has a name");
 
 // All recorders there ever were. A thread that ends hands its recorder, counts and all, to the

@@ -45,8 +45,15 @@ enum class Stage : uint8_t {
   kCompact,  // items are samples
   kRetain,   // items are files dropped
   kRecover,  // items are samples
+  // The key-value engine. Items are operations, except where noted.
+  kKvParse,      // one RESP command, or one HTTP body
+  kKvIndex,      // one write's changes of the index
+  kKvLogAppend,  // one write's records to the log
+  kKvLogSync,    // one group commit; items are writes
+  kKvRead,       // one read: index and records
+  kKvCompact,    // one segment; items are bytes
 };
-inline constexpr size_t kStageCount = static_cast<size_t>(Stage::kRecover) + 1;
+inline constexpr size_t kStageCount = static_cast<size_t>(Stage::kKvCompact) + 1;
 
 // "wal_sync", "query_parse": the name in metrics and reports.
 std::string_view StageName(Stage stage);

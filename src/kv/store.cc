@@ -1,0 +1,68 @@
+#include "kv/store.h"
+
+#include "common/mutex.h"
+
+namespace tsdbd::kv {
+
+std::array<char, 8> IntegerKey(uint64_t key) {
+  std::array<char, 8> bytes;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    bytes[i] = static_cast<char>(key >> (56 - 8 * i));
+  }
+  return bytes;
+}
+
+uint64_t IntegerOfKey(std::string_view bytes) {
+  uint64_t key = 0;
+  for (const char byte : bytes) {
+    key = key << 8 | static_cast<uint8_t>(byte);
+  }
+  return key;
+}
+
+Status Store::WriteAndWait(const WriteBatch& batch) {
+  Mutex mutex;
+  CondVar finished;
+  bool is_done = false;
+  Status result;
+  const Status accepted = Write(
+      batch,
+      [&](const Status& status) {
+        MutexLock lock(&mutex);
+        result = status;
+        is_done = true;
+        finished.NotifyOne();
+      },
+      nullptr);
+  if (!accepted.ok()) {
+    return accepted;
+  }
+  MutexLock lock(&mutex);
+  while (!is_done) {
+    finished.Wait(&mutex);
+  }
+  return result;
+}
+
+Status Store::Put(std::string_view key, std::string_view value, int64_t expires_ns) {
+  WriteBatch batch;
+  batch.Put(key, value, expires_ns);
+  return WriteAndWait(batch);
+}
+
+Status Store::Delete(std::string_view key) {
+  WriteBatch batch;
+  batch.Delete(key);
+  return WriteAndWait(batch);
+}
+
+StatusOr<std::string> Store::Get(std::string_view key) {
+  Entry entry;
+  const std::unique_ptr<ReadView> view = Read(Consistency::kLatest);
+  if (const Status status = view->Get(key, &entry); !status.ok()) {
+    return status;
+  }
+  return std::string(entry.value);
+}
+
+}  // namespace tsdbd::kv
