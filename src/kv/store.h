@@ -62,8 +62,8 @@ class WriteBatch {
  public:
   struct Operation {
     bool is_delete = false;
-    std::string_view key;
-    std::string_view value;
+    std::string_view key = {};
+    std::string_view value = {};
     int64_t expires_ns = kNeverExpires;
   };
 
