@@ -139,7 +139,8 @@ struct StoreStats {
 
 class Store {
  public:
-  // Runs on a thread of the store; must not block. OK: durable as the sync mode demands.
+  // Runs on a thread of the store or, where there is nothing to wait for, within the call that it
+  // was given to; must not block. OK: durable as the sync mode demands.
   using Done = std::function<void(const Status&)>;
 
   // Decides on a write knowing what is there: sees the key's entry (null: none) and adds
