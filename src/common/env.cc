@@ -119,6 +119,18 @@ class PosixFile final : public File {
     return OkStatus();
   }
 
+  Status Allocate(uint64_t size) override {
+    // Returns the error instead of setting errno.
+    int error_number = EINTR;
+    while (error_number == EINTR) {
+      error_number = posix_fallocate(fd_.get(), 0, static_cast<off_t>(size));
+    }
+    if (error_number != 0) {
+      return ErrnoStatus(error_number, fmt::format("allocate {} bytes of", size), path_);
+    }
+    return OkStatus();
+  }
+
   StatusOr<uint64_t> Size() const override {
     return DescriptorSize(fd_, path_);
   }
@@ -148,6 +160,32 @@ class PosixMappedFile final : public MappedFile {
  private:
   void* const address_;
   const size_t size_;
+};
+
+class PosixWritableMapping final : public WritableMapping {
+ public:
+  PosixWritableMapping(void* address, size_t size, std::string path)
+      : address_(address), size_(size), path_(std::move(path)) {}
+  ~PosixWritableMapping() override { munmap(address_, size_); }
+  PosixWritableMapping(const PosixWritableMapping&) = delete;
+  PosixWritableMapping& operator=(const PosixWritableMapping&) = delete;
+
+  std::span<char> data() const override { return {static_cast<char*>(address_), size_}; }
+
+  Status Sync(uint64_t offset, uint64_t size) override {
+    static const auto page_bytes = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+    const uint64_t begin = offset / page_bytes * page_bytes;
+    // Linux makes this an fdatasync of the range; the length is rounded up to whole pages.
+    if (msync(static_cast<char*>(address_) + begin, offset + size - begin, MS_SYNC) != 0) {
+      return ErrnoStatus(errno, fmt::format("msync {} bytes at {} of", size, offset), path_);
+    }
+    return OkStatus();
+  }
+
+ private:
+  void* const address_;
+  const size_t size_;
+  const std::string path_;
 };
 
 // The kernel drops the lock with the descriptor. The file stays: removing it would let a third
@@ -184,6 +222,16 @@ class PosixEnv final : public Env {
       return ErrnoStatus(errno, fmt::format("map {} bytes of", size), path);
     }
     return std::make_unique<PosixMappedFile>(address, size);
+  }
+
+  StatusOr<std::unique_ptr<WritableMapping>> MapWritable(const std::string& path) override {
+    ASSIGN_OR_RETURN(const FileDescriptor fd, OpenDescriptor(path, O_RDWR));
+    ASSIGN_OR_RETURN(const uint64_t size, DescriptorSize(fd, path));
+    void* address = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    if (address == MAP_FAILED) {
+      return ErrnoStatus(errno, fmt::format("map {} bytes for writing of", size), path);
+    }
+    return std::make_unique<PosixWritableMapping>(address, size, path);
   }
 
   StatusOr<std::vector<std::string>> List(const std::string& path) override {

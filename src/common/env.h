@@ -3,7 +3,8 @@
 // on demand (common/fault_env_testing.h). Thread-safe; files are not shared between writers, except
 // that ReadAt may run beside anything.
 //
-// Durability: WriteAt reaches the disk at the next Sync of that file; a created, renamed or removed
+// Durability: WriteAt reaches the disk at the next Sync of that file, what is written to a mapping
+// at the next Sync of it; a created, renamed or removed
 // name at the next SyncDirectory of its folder.
 
 #include <cstddef>
@@ -32,6 +33,10 @@ class File {
   // Starts writing `size` bytes at `offset` back to disk without waiting. A hint; never fails.
   virtual void StartWriteback(uint64_t offset, uint64_t size) {}
   virtual Status Truncate(uint64_t size) = 0;
+  // Grows the file to `size` bytes, which read as zeros and have their space reserved; on disk at
+  // the next Sync. Cheaper than writing zeros, but the first Sync of bytes written there costs more
+  // (the file system notes that they are in use).
+  virtual Status Allocate(uint64_t size) = 0;
   virtual StatusOr<uint64_t> Size() const = 0;
   virtual const std::string& path() const = 0;
 };
@@ -41,6 +46,18 @@ class MappedFile {
  public:
   virtual ~MappedFile() = default;
   virtual std::string_view data() const = 0;
+};
+
+// A whole file in memory, to be written by writing there: the kernel has each byte at once, so that
+// it survives the process. The file must have its space reserved (a write to a hole on a full disk
+// ends the process) and keep its size while it is mapped. Stays valid after the file is removed.
+class WritableMapping {
+ public:
+  virtual ~WritableMapping() = default;
+  virtual std::span<char> data() const = 0;
+  // Brings the pages that hold these bytes to the disk. May run while others write to the mapping;
+  // what is written meanwhile may be on disk or not.
+  virtual Status Sync(uint64_t offset, uint64_t size) = 0;
 };
 
 // Held while it lives; another process (or a second call) cannot have it meanwhile.
@@ -61,6 +78,7 @@ class Env {
 
   virtual StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) = 0;
   virtual StatusOr<std::unique_ptr<MappedFile>> Map(const std::string& path) = 0;
+  virtual StatusOr<std::unique_ptr<WritableMapping>> MapWritable(const std::string& path) = 0;
   // Names (not paths) of the entries of a folder, sorted.
   virtual StatusOr<std::vector<std::string>> List(const std::string& path) = 0;
   // Makes the folder and its parents, each made durable in its parent.

@@ -54,6 +54,39 @@ TEST_F(PosixEnvTest, TruncateShrinksAndGrows) {
   EXPECT_EQ(ReadFile(env_, Path("a")).value(), std::string("he\0\0", 4));
 }
 
+TEST_F(PosixEnvTest, AllocatedSpaceReadsAsZerosAndWhatIsThereStays) {
+  const auto file = Create("a", "hello");
+  ASSERT_TRUE(file->Allocate(8).ok());
+  EXPECT_EQ(ReadFile(env_, Path("a")).value(), std::string("hello\0\0\0", 8));
+  ASSERT_TRUE(file->Allocate(2).ok());
+  EXPECT_EQ(file->Size().value(), 8u);
+}
+
+TEST_F(PosixEnvTest, WhatIsWrittenToAMappingIsInTheFileAtOnce) {
+  const auto file = Create("a", std::string(10'000, 'o'));
+  {
+    const auto mapping = env_->MapWritable(Path("a")).value();
+    ASSERT_EQ(mapping->data().size(), 10'000u);
+    mapping->data()[5'000] = 'x';
+    EXPECT_EQ(ReadFile(env_, Path("a")).value()[5'000], 'x');
+    EXPECT_EQ(env_->Map(Path("a")).value()->data()[5'000], 'x');
+    EXPECT_TRUE(mapping->Sync(4'999, 10).ok());
+    EXPECT_TRUE(mapping->Sync(0, 10'000).ok());
+    mapping->data()[9'999] = 'y';
+  }
+  EXPECT_EQ(ReadFile(env_, Path("a")).value()[9'999], 'y');
+  EXPECT_EQ(env_->MapWritable(Path("missing")).status().code(), StatusCode::kNotFound);
+}
+
+TEST_F(PosixEnvTest, AWritableMappingOutlivesTheFilesName) {
+  Create("a", "hello");
+  const auto mapping = env_->MapWritable(Path("a")).value();
+  ASSERT_TRUE(env_->Remove(Path("a")).ok());
+  mapping->data()[0] = 'j';
+  EXPECT_EQ(std::string_view(mapping->data().data(), 5), "jello");
+  EXPECT_TRUE(mapping->Sync(0, 5).ok());
+}
+
 TEST_F(PosixEnvTest, StartWritebackIsHarmless) {
   const auto file = Create("a", "hello");
   file->StartWriteback(0, 5);

@@ -229,6 +229,98 @@ TEST_F(FaultEnvTest, WriteFileAtomicallyLeavesOldOrNewAtEveryPointOfDeath) {
   }
 }
 
+// ---- Writable mappings
+
+class FaultMappingTest : public FaultEnvTest {
+ protected:
+  static constexpr size_t kPages = 4;
+
+  void SetUp() override {
+    FaultEnvTest::SetUp();
+    CreateDurable("d/m", std::string(kPages * kPage, 'o'));
+    mapping_ = env_.MapWritable("d/m").value();
+  }
+  void Write(size_t page, char byte) { mapping_->data()[page * kPage + 7] = byte; }
+  // The bytes at those places, page by page.
+  std::string Written() {
+    const std::string contents = env_.Contents("d/m");
+    std::string bytes;
+    for (size_t page = 0; page < kPages; ++page) {
+      bytes += contents[page * kPage + 7];
+    }
+    return bytes;
+  }
+
+  std::unique_ptr<WritableMapping> mapping_;
+};
+
+TEST_F(FaultMappingTest, WhatIsWrittenShowsInTheFileAtOnce) {
+  Write(1, 'x');
+  EXPECT_EQ(Written(), "oxoo");
+  EXPECT_EQ(ReadFile(&env_, "d/m").value()[kPage + 7], 'x');
+  EXPECT_EQ(env_.Map("d/m").value()->data()[kPage + 7], 'x');
+}
+
+TEST_F(FaultMappingTest, AKilledProcessLosesNothing) {
+  Write(2, 'x');
+  PowerCut(CrashMode::kKeepAll);
+  EXPECT_EQ(Written(), "ooxo");
+}
+
+TEST_F(FaultMappingTest, APowerCutTakesThePagesThatWereNotSynced) {
+  Write(0, 'a');
+  Write(1, 'b');
+  Write(3, 'd');
+  ASSERT_TRUE(mapping_->Sync(kPage + 7, 1).ok());
+  Write(1, 'B');
+  PowerCut();
+  EXPECT_EQ(Written(), "oboo");
+}
+
+TEST_F(FaultMappingTest, APowerCutMayKeepRandomPages) {
+  std::set<std::string> outcomes;
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    mapping_.reset();
+    SetUp();
+    Write(0, 'a');
+    Write(2, 'c');
+    PowerCut(CrashMode::kKeepRandomSubset, seed);
+    outcomes.insert(Written());
+  }
+  EXPECT_EQ(outcomes, (std::set<std::string>{"oooo", "aooo", "ooco", "aoco"}));
+}
+
+TEST_F(FaultMappingTest, WhatADeadProcessWritesNeverHappened) {
+  Write(0, 'a');
+  env_.StopAfter(0);
+  EXPECT_FALSE(mapping_->Sync(0, 1).ok());
+  EXPECT_TRUE(env_.is_stopped());
+  Write(1, 'b');
+  PowerCut(CrashMode::kKeepAll);
+  Write(2, 'c');
+  EXPECT_FALSE(mapping_->Sync(0, kPages * kPage).ok());
+  mapping_.reset();
+  EXPECT_EQ(Written(), "aooo");
+}
+
+TEST_F(FaultMappingTest, AFailedSyncForgetsThePagesAndTheNextOneSucceedsWithoutThem) {
+  Write(0, 'a');
+  Write(1, 'b');
+  env_.Inject({.operation = FileOperation::kSync});
+  EXPECT_FALSE(mapping_->Sync(0, kPage).ok());
+  EXPECT_TRUE(mapping_->Sync(0, kPages * kPage).ok());
+  PowerCut();
+  EXPECT_EQ(Written(), "oboo");
+}
+
+TEST_F(FaultMappingTest, WhatWasWrittenStaysInTheFileAfterTheMapping) {
+  Write(3, 'x');
+  mapping_.reset();
+  EXPECT_EQ(Written(), "ooox");
+  PowerCut();
+  EXPECT_EQ(Written(), "oooo");
+}
+
 TEST_F(FaultEnvTest, ThreadsMayUseItTogether) {
   std::vector<std::thread> threads;
   for (int thread = 0; thread < 4; ++thread) {

@@ -27,7 +27,61 @@ class MemoryMappedFile final : public MappedFile {
   const std::string contents_;
 };
 
+// Reads memory that other threads may be writing, as the kernel does with a mapping: what it gets
+// of bytes that are being written is what a crash would leave of them.
+#if defined(__clang__) || defined(__SANITIZE_THREAD__)
+__attribute__((no_sanitize("thread"), noinline))
+#endif
+void CopyWhileOthersWrite(const char* from, char* to, size_t size) {
+  const volatile char* source = from;
+  for (size_t i = 0; i < size; ++i) {
+    to[i] = source[i];
+  }
+}
+
 }  // namespace
+
+class FaultMapping final : public WritableMapping {
+ public:
+  FaultMapping(FaultEnv* env, FaultEnv::InodePointer inode, std::string path, uint64_t life)
+      : env_(env),
+        inode_(std::move(inode)),
+        path_(std::move(path)),
+        life_(life),
+        memory_(inode_->current.begin(), inode_->current.end()) {
+    inode_->mappings.emplace_back(memory_);
+  }
+  ~FaultMapping() override {
+    MutexLock lock(&env_->mu_);
+    FaultEnv::PullMappings(inode_.get());
+    std::erase_if(inode_->mappings,
+                  [&](const auto& mapping) { return mapping.data() == memory_.data(); });
+  }
+
+  std::span<char> data() const override { return memory_; }
+
+  Status Sync(uint64_t offset, uint64_t size) override {
+    MutexLock lock(&env_->mu_);
+    RETURN_IF_ERROR(env_->BeginOnFile(FileOperation::kSync, path_, life_));
+    const uint64_t first_page = offset / FaultEnv::kPageBytes;
+    const uint64_t last_page = (offset + size + FaultEnv::kPageBytes - 1) / FaultEnv::kPageBytes;
+    FaultEnv::PullMappings(inode_.get(), first_page, last_page);
+    if (const Fault* fault = env_->FiredFault(FileOperation::kSync, path_)) {
+      inode_->dirty_pages.erase(inode_->dirty_pages.lower_bound(first_page),
+                                inode_->dirty_pages.lower_bound(last_page));
+      return ErrnoStatus(fault->error_number, "msync", path_);
+    }
+    FaultEnv::SyncPages(inode_.get(), first_page, last_page);
+    return OkStatus();
+  }
+
+ private:
+  FaultEnv* const env_;
+  const FaultEnv::InodePointer inode_;
+  const std::string path_;
+  const uint64_t life_;
+  mutable std::vector<char> memory_;
+};
 
 class FaultFile final : public File {
  public:
@@ -56,6 +110,7 @@ class FaultFile final : public File {
     if (const Fault* fault = env_->FiredFault(FileOperation::kRead, path_)) {
       return ErrnoStatus(fault->error_number, "read", path_);
     }
+    FaultEnv::PullMappings(inode_.get());
     const std::string& current = inode_->current;
     if (offset >= current.size()) {
       return 0;
@@ -69,9 +124,11 @@ class FaultFile final : public File {
     MutexLock lock(&env_->mu_);
     RETURN_IF_ERROR(env_->BeginOnFile(FileOperation::kSync, path_, life_));
     if (const Fault* fault = env_->FiredFault(FileOperation::kSync, path_)) {
+      FaultEnv::PullMappings(inode_.get());
       inode_->dirty_pages.clear();
       return ErrnoStatus(fault->error_number, "fdatasync", path_);
     }
+    FaultEnv::PullMappings(inode_.get());
     FaultEnv::SyncInode(inode_.get());
     return OkStatus();
   }
@@ -84,6 +141,15 @@ class FaultFile final : public File {
     }
     FaultEnv::TruncateInode(inode_.get(), size);
     return OkStatus();
+  }
+
+  // Counts as a write.
+  Status Allocate(uint64_t size) override {
+    StatusOr<uint64_t> old_size = Size();
+    if (*old_size >= size) {
+      return OkStatus();
+    }
+    return WriteAt(*old_size, std::string(size - *old_size, '\0'));
   }
 
   StatusOr<uint64_t> Size() const override {
@@ -121,7 +187,7 @@ Status FaultEnv::Begin(FileOperation operation, const std::string& path) {
   ++operations_[static_cast<size_t>(operation)];
   if (IsMutation(operation)) {
     if (mutations_ >= stop_at_mutation_) {
-      stopped_ = true;
+      Stop();
     }
     ++mutations_;
   }
@@ -176,6 +242,36 @@ Status FaultEnv::WriteInode(Inode* inode, uint64_t offset, std::string_view data
   return full ? ErrnoStatus(ENOSPC, "write", path) : OkStatus();
 }
 
+void FaultEnv::PullMappings(Inode* inode, uint64_t first_page, uint64_t last_page) {
+  char page[kPageBytes];
+  for (const std::span<const char> mapping : inode->mappings) {
+    const uint64_t size = std::min<uint64_t>(mapping.size(), inode->current.size());
+    const uint64_t end = std::min(last_page, (size + kPageBytes - 1) / kPageBytes);
+    for (uint64_t i = first_page; i < end; ++i) {
+      const uint64_t begin = i * kPageBytes;
+      const uint64_t page_bytes = std::min(kPageBytes, size - begin);
+      CopyWhileOthersWrite(mapping.data() + begin, page, page_bytes);
+      if (std::memcmp(page, inode->current.data() + begin, page_bytes) != 0) {
+        std::memcpy(inode->current.data() + begin, page, page_bytes);
+        inode->dirty_pages.insert(i);
+      }
+    }
+  }
+}
+
+void FaultEnv::Stop() {
+  if (stopped_) {
+    return;
+  }
+  stopped_ = true;
+  for (const Names* names : {&names_, &durable_names_}) {  // a removed name may come back
+    for (const auto& [name, inode] : *names) {
+      PullMappings(inode.get());
+      inode->mappings.clear();
+    }
+  }
+}
+
 void FaultEnv::TruncateInode(Inode* inode, uint64_t size) {
   inode->current.resize(size, '\0');
   inode->smallest_size = std::min(inode->smallest_size, size);
@@ -195,6 +291,18 @@ void FaultEnv::SyncInode(Inode* inode) {
     }
   }
   inode->dirty_pages.clear();
+}
+
+// As SyncInode, of a file that has kept its size since its first sync.
+void FaultEnv::SyncPages(Inode* inode, uint64_t first_page, uint64_t last_page) {
+  const std::set<uint64_t> all = std::move(inode->dirty_pages);
+  std::set<uint64_t> others;
+  inode->dirty_pages.clear();
+  for (const uint64_t page : all) {
+    (page >= first_page && page < last_page ? inode->dirty_pages : others).insert(page);
+  }
+  SyncInode(inode);
+  inode->dirty_pages = std::move(others);
 }
 
 // Some pages were written back, and the size changed or did not.
@@ -265,7 +373,21 @@ StatusOr<std::unique_ptr<MappedFile>> FaultEnv::Map(const std::string& path) {
   if (found == names_.end()) {
     return ErrnoStatus(ENOENT, "map", path);
   }
+  PullMappings(found->second.get());
   return std::make_unique<MemoryMappedFile>(found->second->current);
+}
+
+StatusOr<std::unique_ptr<WritableMapping>> FaultEnv::MapWritable(const std::string& path) {
+  MutexLock lock(&mu_);
+  RETURN_IF_ERROR(Begin(FileOperation::kOpen, path));
+  if (const Fault* fault = FiredFault(FileOperation::kOpen, path)) {
+    return ErrnoStatus(fault->error_number, "map", path);
+  }
+  const auto found = names_.find(path);
+  if (found == names_.end()) {
+    return ErrnoStatus(ENOENT, "map", path);
+  }
+  return std::make_unique<FaultMapping>(this, found->second, path, life_);
 }
 
 StatusOr<std::vector<std::string>> FaultEnv::List(const std::string& path) {
@@ -399,9 +521,14 @@ void FaultEnv::StopAfter(uint64_t mutations) {
   stop_at_mutation_ = mutations_ + mutations;
 }
 
+bool FaultEnv::is_stopped() const {
+  MutexLock lock(&mu_);
+  return stopped_;
+}
+
 void FaultEnv::Crash(CrashMode mode, uint64_t seed) {
   MutexLock lock(&mu_);
-  stopped_ = true;
+  Stop();
   if (mode == CrashMode::kKeepAll) {
     return;
   }
@@ -446,6 +573,7 @@ std::string FaultEnv::Contents(const std::string& path) const {
   MutexLock lock(&mu_);
   const auto found = names_.find(path);
   CHECK(found != names_.end());
+  PullMappings(found->second.get());
   return found->second->current;
 }
 

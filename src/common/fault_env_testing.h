@@ -12,6 +12,10 @@
 //   ... destroy the objects under test: their process is dead ...
 //   env.Restart();                         // files opened before stay dead
 //   ... open them again ...
+//
+// A writable mapping is memory of its own, which is compared with the file, page by page, whenever
+// somebody looks at the file: what a process writes there shows at once, as with mmap. That of a
+// process that is dead no longer does.
 
 #include <cerrno>
 #include <map>
@@ -60,6 +64,7 @@ class FaultEnv final : public Env {
 
   StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override;
   StatusOr<std::unique_ptr<MappedFile>> Map(const std::string& path) override;
+  StatusOr<std::unique_ptr<WritableMapping>> MapWritable(const std::string& path) override;
   StatusOr<std::vector<std::string>> List(const std::string& path) override;
   Status CreateDirectories(const std::string& path) override;
   Status SyncDirectory(const std::string& path) override;
@@ -80,6 +85,8 @@ class FaultEnv final : public Env {
   // Every operation fails after `mutations` more that change something, as if the process had
   // been killed there.
   void StopAfter(uint64_t mutations);
+  // Whether the process is dead: what it does from now on never happened.
+  bool is_stopped() const;
   // Kills the process; every operation fails until Restart(). `seed` chooses what kKeepRandomSubset
   // keeps.
   void Crash(CrashMode mode, uint64_t seed = 0);
@@ -96,12 +103,14 @@ class FaultEnv final : public Env {
  private:
   friend class FaultFile;
   friend class FaultLock;
+  friend class FaultMapping;
 
   struct Inode {
     std::string current;
     std::string durable;
     std::set<uint64_t> dirty_pages;
     uint64_t smallest_size = 0;  // of `current` since the last sync: what is above was cut off
+    std::vector<std::span<const char>> mappings = {};  // for writing, of the running process
   };
   using InodePointer = std::shared_ptr<Inode>;
   using Names = std::map<std::string, InodePointer>;
@@ -125,8 +134,13 @@ class FaultEnv final : public Env {
 
   Status WriteInode(Inode* inode, uint64_t offset, std::string_view data, const std::string& path)
       REQUIRES(mu_);
+  // Takes over what was written to the inode's mappings, in these pages (all that there are).
+  static void PullMappings(Inode* inode, uint64_t first_page = 0, uint64_t last_page = UINT64_MAX);
+  // The process dies here: its memory counts no longer.
+  void Stop() REQUIRES(mu_);
   static void TruncateInode(Inode* inode, uint64_t size);
   static void SyncInode(Inode* inode);
+  static void SyncPages(Inode* inode, uint64_t first_page, uint64_t last_page);
   static void KeepRandomPages(Inode* inode, std::mt19937_64* random);
   void ApplyDurably(const NameEdit& edit) REQUIRES(mu_);
   uint64_t UsedBytes() const REQUIRES(mu_);
