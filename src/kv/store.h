@@ -86,10 +86,10 @@ using EntryVisitor = std::function<bool(const Entry&)>;
 
 struct ScanRange {
   // In key order, `from` included, `to` excluded; empty: no bound. Only for ordered keyspaces.
-  std::string_view from;
-  std::string_view to;
-  // Where a scan before this one ended (ScanResult::cursor); empty: at the beginning.
-  std::string_view cursor;
+  std::string_view from = {};
+  std::string_view to = {};
+  // Where a scan before this one ended (`cursor` of Scan); empty: at the beginning.
+  std::string_view cursor = {};
   // At most so many entries; a keyspace in hash order may give a few more, since keys of equal hash
   // come together.
   size_t limit = std::numeric_limits<size_t>::max();

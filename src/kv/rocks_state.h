@@ -1,0 +1,80 @@
+#pragma once
+// What the parts of a RocksStore share: the open database, the clock, the hot values; and how
+// RocksDB's types become ours.
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/options.h>
+#include <rocksdb/write_buffer_manager.h>
+
+#include "common/status.h"
+#include "kv/expiry_filter.h"
+#include "kv/hot_values.h"
+#include "kv/rocks_store.h"
+
+namespace tsdbd::kv {
+
+class RocksCache {
+ public:
+  std::shared_ptr<rocksdb::Cache> blocks;
+  // Memtables are charged to the same cache.
+  std::shared_ptr<rocksdb::WriteBufferManager> memtables;
+};
+
+inline rocksdb::Slice ToSlice(std::string_view bytes) {
+  return {bytes.data(), bytes.size()};
+}
+inline std::string_view ToView(const rocksdb::Slice& slice) {
+  return {slice.data(), slice.size()};
+}
+
+// "put to /data/kv/a: IO error: No space left on device: While appending to file: …". RocksDB's
+// text names the file. A full disk is kResourceExhausted, damage kDataLoss, a database that takes
+// no writes because of an earlier error kUnavailable.
+Status FromRocks(const rocksdb::Status& status, std::string_view operation,
+                 std::string_view directory);
+
+struct RocksCounters {
+  std::atomic<uint64_t> writes = 0;
+  std::atomic<uint64_t> compactions = 0;
+  std::atomic<uint64_t> damaged_records = 0;
+};
+
+struct RocksState {
+  RocksState(StoreOptions options_in, RocksOptions rocks);
+  ~RocksState();
+
+  Status Open();
+  Status Fail(const rocksdb::Status& status, std::string_view operation) const {
+    return FromRocks(status, operation, options.directory);
+  }
+
+  // Constant after construction.
+  const StoreOptions options;
+  const std::function<int64_t()> now_ns;
+  const std::shared_ptr<RocksCache> cache;
+  rocksdb::Env* const env;
+
+  // These synchronise themselves. The filter and the listener of the database use them.
+  const std::shared_ptr<SnapshotTimes> snapshot_times;
+  HotValues hot;
+  RocksCounters counters;
+
+  // Constant after Open.
+  std::unique_ptr<rocksdb::DB> db;
+  rocksdb::ColumnFamilyHandle* entries = nullptr;
+  rocksdb::ColumnFamilyHandle* meta = nullptr;
+
+ private:
+  rocksdb::DBOptions DatabaseOptions();
+  rocksdb::ColumnFamilyOptions EntryOptions() const;
+};
+
+}  // namespace tsdbd::kv

@@ -1,0 +1,296 @@
+#include "kv/rocks_store.h"
+
+#include <atomic>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <rocksdb/write_batch.h>
+
+#include "common/env.h"
+#include "common/stages.h"
+#include "kv/group_sync.h"
+#include "kv/key_locks.h"
+#include "kv/rocks_record.h"
+#include "kv/rocks_state.h"
+#include "kv/rocks_versions.h"
+#include "kv/rocks_view.h"
+
+namespace tsdbd::kv {
+namespace {
+
+// After a full disk, how often a write tries whether there is space again.
+constexpr int64_t kResumePauseNanos = kNanosPerSecond / 2;
+
+class RocksStore final : public Store {
+ public:
+  RocksStore(StoreOptions options, RocksOptions rocks);
+  ~RocksStore() override { Close().IgnoreError(); }
+
+  Status Open();
+
+  Status Write(const WriteBatch& batch, Done done, uint64_t* version) override;
+  Status Update(std::string_view key, const Edit& edit, Done done, uint64_t* version) override;
+  std::unique_ptr<ReadView> Read(Consistency consistency) override;
+  Status Sync() override;
+  Status Clear() override;
+  Status Compact() override;
+  Status Close() override;
+  StoreStats stats() const override;
+  bool is_ordered() const override { return true; }
+  bool may_block() const override { return true; }
+
+ private:
+  Status CheckOperations(const WriteBatch& batch) const;
+  Status CheckKey(std::string_view key) const;
+  // The caller holds the locks of all keys of the batch.
+  Status Apply(const WriteBatch& batch, uint64_t* version);
+  Status PutInto(const WriteBatch& batch, uint64_t version);
+  Status ResumeWithSpace();
+
+  RocksState state_;
+  RocksVersions versions_;
+  KeyLocks locks_;
+
+  std::atomic<bool> closed_ = false;
+  std::atomic<bool> is_full_ = false;  // a write has failed for lack of space
+  std::atomic<int64_t> resume_after_ns_ = 0;
+
+  GroupSync group_sync_;
+};
+
+KeyLocks::Mask MaskOf(const WriteBatch& batch) {
+  KeyLocks::Mask mask = 0;
+  for (const WriteBatch::Operation& operation : batch.operations()) {
+    mask |= KeyLocks::MaskOf(operation.key);
+  }
+  return mask;
+}
+
+RocksStore::RocksStore(StoreOptions options, RocksOptions rocks)
+    : state_(std::move(options), std::move(rocks)),
+      versions_(&state_),
+      group_sync_(state_.options.sync_mode, state_.options.sync_interval_ms,
+                  [this] { return state_.Fail(state_.db->SyncWAL(), "sync the log of"); }) {}
+
+Status RocksStore::Open() {
+  RETURN_IF_ERROR(state_.Open());
+  return versions_.Open();
+}
+
+Status RocksStore::CheckKey(std::string_view key) const {
+  if (state_.options.key_type == KeyType::kInteger && key.size() != sizeof(uint64_t)) {
+    return InvalidArgument("a key of {} bytes in a keyspace of 8-byte integers", key.size());
+  }
+  if (key.size() > kMaxKeyBytes) {
+    return InvalidArgument("a key of {} bytes; at most {} are possible", key.size(), kMaxKeyBytes);
+  }
+  return OkStatus();
+}
+
+Status RocksStore::CheckOperations(const WriteBatch& batch) const {
+  for (const WriteBatch::Operation& operation : batch.operations()) {
+    RETURN_IF_ERROR(CheckKey(operation.key));
+    if (operation.value.size() > state_.options.max_value_bytes) {
+      return InvalidArgument("a value of {} bytes; at most {} are possible", operation.value.size(),
+                             state_.options.max_value_bytes);
+    }
+  }
+  return OkStatus();
+}
+
+Status RocksStore::Write(const WriteBatch& batch, Done done, uint64_t* version) {
+  RETURN_IF_ERROR(CheckOperations(batch));
+  {
+    const KeyLocks::Guard guard(&locks_, MaskOf(batch));
+    RETURN_IF_ERROR(Apply(batch, version));
+  }
+  group_sync_.Add(std::move(done));
+  return OkStatus();
+}
+
+Status RocksStore::Update(std::string_view key, const Edit& edit, Done done, uint64_t* version) {
+  RETURN_IF_ERROR(CheckKey(key));
+  KeyLocks::Mask mask = KeyLocks::MaskOf(key);
+  for (bool is_applied = false; !is_applied;) {
+    const KeyLocks::Guard guard(&locks_, mask);
+    PinnedRecord pinned;
+    Entry current;
+    const Status status = ReadLatest(&state_, key, &pinned, &current);
+    if (!status.ok() && !absl::IsNotFound(status)) {
+      return status;
+    }
+    WriteBatch batch;
+    edit(status.ok() ? &current : nullptr, &batch);
+    RETURN_IF_ERROR(CheckOperations(batch));
+    // Locks are taken in one order, so those of more keys cannot be added to what is held.
+    const KeyLocks::Mask needed = mask | MaskOf(batch);
+    is_applied = needed == mask;
+    if (is_applied) {
+      RETURN_IF_ERROR(Apply(batch, version));
+    }
+    mask = needed;
+  }
+  group_sync_.Add(std::move(done));
+  return OkStatus();
+}
+
+Status RocksStore::Apply(const WriteBatch& batch, uint64_t* version) {
+  if (closed_.load()) {
+    return Unavailable("write to {}: the store is closed", state_.options.directory);
+  }
+  RETURN_IF_ERROR(group_sync_.Health());
+  uint64_t given = 0;
+  if (!batch.operations().empty()) {
+    RETURN_IF_ERROR(ResumeWithSpace());
+    ASSIGN_OR_RETURN(given, versions_.Next());
+    RETURN_IF_ERROR(PutInto(batch, given));
+  }
+  if (version != nullptr) {
+    *version = given;
+  }
+  return OkStatus();
+}
+
+Status RocksStore::PutInto(const WriteBatch& batch, uint64_t version) {
+  StageTimer timer(Stage::kKvLogAppend);
+  timer.set_items(batch.operations().size());
+  rocksdb::WriteBatch records;
+  bool was_hot = false;
+  for (const WriteBatch::Operation& operation : batch.operations()) {
+    was_hot = state_.hot.BeginWrite(operation.key);
+    const rocksdb::Slice key = ToSlice(operation.key);
+    if (operation.is_delete) {
+      records.Delete(state_.entries, key).PermitUncheckedError();
+      continue;
+    }
+    const auto header = RocksHeader(version, operation.expires_ns);
+    const rocksdb::Slice parts[] = {{header.data(), header.size()}, ToSlice(operation.value)};
+    records.Put(state_.entries, {&key, 1}, {parts, 2}).PermitUncheckedError();
+  }
+  const rocksdb::Status status = state_.db->Write(rocksdb::WriteOptions(), &records);
+  // What was hot stays so; in a batch a key may occur again, so there it is left to the next read.
+  HotValues::Pointer hot;
+  const WriteBatch::Operation& first = batch.operations().front();
+  if (status.ok() && was_hot && batch.operations().size() == 1 && !first.is_delete) {
+    hot = std::make_shared<const HotValue>(HotValue{.key = std::string(first.key),
+                                                    .value = std::string(first.value),
+                                                    .version = version,
+                                                    .expires_ns = first.expires_ns});
+  }
+  for (const WriteBatch::Operation& operation : batch.operations()) {
+    state_.hot.EndWrite(operation.key, hot);
+  }
+  Status result = state_.Fail(status, "write to");
+  if (result.ok()) {
+    state_.counters.writes.fetch_add(batch.operations().size(), std::memory_order_relaxed);
+  } else if (absl::IsResourceExhausted(result)) {
+    resume_after_ns_.store(MonotonicNanos() + kResumePauseNanos);
+    is_full_.store(true);
+  }
+  return result;
+}
+
+// RocksDB takes no writes after one that failed until it is told to resume.
+Status RocksStore::ResumeWithSpace() {
+  if (!is_full_.load()) {
+    return OkStatus();
+  }
+  int64_t after_ns = resume_after_ns_.load();
+  const int64_t now_ns = MonotonicNanos();
+  if (now_ns < after_ns ||
+      !resume_after_ns_.compare_exchange_strong(after_ns, now_ns + kResumePauseNanos)) {
+    return ResourceExhausted("write to {}: the disk was full a moment ago",
+                             state_.options.directory);
+  }
+  RETURN_IF_ERROR(state_.Fail(state_.db->Resume(), "resume writing to"));
+  is_full_.store(false);
+  return OkStatus();
+}
+
+std::unique_ptr<ReadView> RocksStore::Read(Consistency consistency) {
+  return std::make_unique<RocksView>(&state_, consistency);
+}
+
+Status RocksStore::Sync() {
+  return group_sync_.Sync();
+}
+
+Status RocksStore::Clear() {
+  // Above every key: they are not longer than kMaxKeyBytes.
+  static const std::string kAboveAll(kMaxKeyBytes + 1, '\xFF');
+  {
+    const KeyLocks::Guard guard(&locks_, KeyLocks::kAll);
+    RETURN_IF_ERROR(Apply(WriteBatch(), nullptr));
+    RETURN_IF_ERROR(ResumeWithSpace());
+    state_.hot.BeginClear();
+    const rocksdb::Status status =
+        state_.db->DeleteRange(rocksdb::WriteOptions(), state_.entries, "", kAboveAll);
+    state_.hot.EndClear();
+    RETURN_IF_ERROR(state_.Fail(status, "clear"));
+  }
+  RETURN_IF_ERROR(group_sync_.Sync());
+  return Compact();
+}
+
+Status RocksStore::Compact() {
+  rocksdb::CompactRangeOptions options;
+  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+  return state_.Fail(state_.db->CompactRange(options, state_.entries, nullptr, nullptr), "compact");
+}
+
+Status RocksStore::Close() {
+  {
+    const KeyLocks::Guard guard(&locks_, KeyLocks::kAll);
+    if (state_.db == nullptr || closed_.exchange(true)) {
+      return OkStatus();
+    }
+  }
+  RETURN_IF_ERROR(group_sync_.Close());
+  return versions_.Close();
+}
+
+StoreStats RocksStore::stats() const {
+  const auto property = [this](const std::string& name) {
+    uint64_t value = 0;
+    state_.db->GetIntProperty(state_.entries, name, &value);
+    return value;
+  };
+  using Properties = rocksdb::DB::Properties;
+  const HotValues::Stats hot = state_.hot.stats();
+  const RocksCounters& counters = state_.counters;
+  StoreStats stats;
+  stats.keys = property(Properties::kEstimateNumKeys);
+  stats.live_bytes =
+      property(Properties::kEstimateLiveDataSize) + property(Properties::kCurSizeAllMemTables);
+  stats.disk_bytes = property(Properties::kTotalSstFilesSize);
+  std::vector<std::unique_ptr<rocksdb::LogFile>> logs;
+  state_.db->GetSortedWalFiles(logs).PermitUncheckedError();
+  for (const auto& log : logs) {
+    stats.disk_bytes += log->SizeFileBytes();
+  }
+  // The blocks are in a cache that several stores share: UsedBytes tells.
+  stats.memory_bytes = property(Properties::kCurSizeAllMemTables) +
+                       property(Properties::kEstimateTableReadersMem) + hot.size_bytes;
+  rocksdb::ColumnFamilyMetaData files;
+  state_.db->GetColumnFamilyMetaData(state_.entries, &files);
+  stats.segments = files.file_count;
+  stats.writes = counters.writes.load(std::memory_order_relaxed);
+  stats.syncs = group_sync_.sync_count();
+  stats.compactions = counters.compactions.load(std::memory_order_relaxed);
+  stats.damaged_records = counters.damaged_records.load(std::memory_order_relaxed);
+  stats.cache_hits = hot.hits;
+  stats.cache_misses = hot.misses;
+  return stats;
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<Store>> OpenRocksStore(StoreOptions options, RocksOptions rocks) {
+  RETURN_IF_ERROR(Env::Default()->CreateDirectories(options.directory));
+  auto store = std::make_unique<RocksStore>(std::move(options), std::move(rocks));
+  RETURN_IF_ERROR(store->Open());
+  return store;
+}
+
+}  // namespace tsdbd::kv
