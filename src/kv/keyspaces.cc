@@ -1,0 +1,341 @@
+#include "kv/keyspaces.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+#include "common/thread_pool.h"
+
+namespace tsdbd::kv {
+namespace {
+
+constexpr std::string_view kStorePrefix = "store-";
+// Drops whose files wait to be removed; beyond it they stay until the next start.
+constexpr size_t kMaxRemovals = 1024;
+
+std::string DefinitionPath(const std::string& folder) {
+  return folder + "/definition";
+}
+std::string DroppedPath(const std::string& folder) {
+  return folder + "/dropped";
+}
+std::string StorePath(const std::string& folder, uint64_t number) {
+  return fmt::format("{}/{}{}", folder, kStorePrefix, number);
+}
+
+// A folder with all that is in it, or a file.
+Status RemoveTree(Env* env, const std::string& path) {
+  if (const auto names = env->List(path); names.ok()) {
+    for (const std::string& name : *names) {
+      RETURN_IF_ERROR(RemoveTree(env, path + "/" + name));
+    }
+  }
+  return env->Remove(path);
+}
+
+bool Exists(Env* env, const std::string& path) {
+  const auto exists = env->Exists(path);
+  return exists.ok() && *exists;
+}
+
+bool IsEmptyFolder(Env* env, const std::string& path) {
+  const auto names = env->List(path);
+  return names.ok() && names->empty();
+}
+
+}  // namespace
+
+// Removes the files of keyspaces that were dropped, once nobody uses them.
+class Keyspaces::Remover {
+ public:
+  explicit Remover(Env* env)
+      : env_(env),
+        thread_({.name = "kv-drop", .thread_count = 1, .queue_capacity = kMaxRemovals}) {}
+
+  // Runs when the last user lets go.
+  void Release(std::unique_ptr<Keyspace> keyspace, const std::string& store_path) {
+    if (!keyspace->is_dropped()) {
+      return;
+    }
+    // If it is refused, the next start removes the files.
+    (void)thread_.TrySubmit([this, keyspace = std::move(keyspace), store_path]() mutable {
+      keyspace->store().Close().IgnoreError();
+      keyspace.reset();
+      Remove(store_path);
+    });
+  }
+
+  void Remove(const std::string& store_path) EXCLUDES(mutex_) {
+    Report(RemoveTree(env_, store_path));
+    RemoveIfDropped(ParentDirectory(store_path));
+  }
+
+  // Removes the folder of a keyspace, unless there is one in it again, or stores that are still in
+  // use.
+  void RemoveIfDropped(const std::string& folder) EXCLUDES(mutex_) {
+    MutexLock lock(&mutex_);
+    const auto names = env_->List(folder);
+    if (names.ok() && *names == std::vector<std::string>{"dropped"}) {
+      Report(RemoveTree(env_, folder));
+    }
+  }
+
+  void Stop() { thread_.Stop(); }
+  // Held by Create while the folder is neither dropped nor defined.
+  Mutex* mutex() { return &mutex_; }
+
+ private:
+  static void Report(const Status& status) {
+    if (!status.ok()) {
+      spdlog::warn("kv files of a dropped keyspace stay what=\"{}\"", Message(status));
+    }
+  }
+
+  Env* const env_;
+  Mutex mutex_;
+  ThreadPool thread_;
+};
+
+int64_t Keyspace::ExpiryAt(int64_t now_ns, std::optional<int64_t> ttl_ns) const {
+  if (!ttl_ns && definition_.default_ttl_ns == 0) {
+    return kNeverExpires;
+  }
+  const int64_t lifetime_ns = ttl_ns.value_or(definition_.default_ttl_ns);
+  return lifetime_ns > kNeverExpires - now_ns ? kNeverExpires : now_ns + lifetime_ns;
+}
+
+StatusOr<std::unique_ptr<Keyspaces>> Keyspaces::Open(Env* env, KeyspacesOptions options) {
+  RETURN_IF_ERROR(env->CreateDirectories(options.directory));
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, env->List(options.directory));
+  std::unique_ptr<Keyspaces> keyspaces(new Keyspaces(env, std::move(options)));
+  MutexLock admin_lock(&keyspaces->admin_mutex_);
+  for (const std::string& name : names) {
+    if (!CheckKeyspaceName(name).ok()) {
+      spdlog::warn("kv not a keyspace path={}", keyspaces->FolderOf(name));
+      continue;
+    }
+    std::optional<KeyspaceInfo> info = keyspaces->OpenFolder(name);
+    if (info) {
+      WriterLock lock(&keyspaces->mutex_);
+      keyspaces->keyspaces_.emplace(name, *std::move(info));
+    }
+  }
+  return keyspaces;
+}
+
+Keyspaces::Keyspaces(Env* env, KeyspacesOptions options)
+    : env_(env),
+      options_(std::move(options)),
+      rocks_cache_(MakeRocksCache(options_.rocks_cache_bytes)),
+      remover_(std::make_shared<Remover>(env)) {}
+
+Keyspaces::~Keyspaces() {
+  Close().IgnoreError();
+  WriterLock lock(&mutex_);
+  keyspaces_.clear();
+}
+
+std::string Keyspaces::FolderOf(std::string_view name) const {
+  return fmt::format("{}/{}", options_.directory, name);
+}
+
+std::optional<KeyspaceInfo> Keyspaces::OpenFolder(const std::string& name) {
+  const std::string folder = FolderOf(name);
+  KeyspaceInfo info{.name = name};
+  if (Exists(env_, DefinitionPath(folder))) {
+    info.status = OpenDefined(&info);
+  } else {
+    // A drop, or a Create that a crash has ended: it makes an empty folder for the store first.
+    const auto names = env_->List(folder);
+    const bool is_unfinished =
+        names.ok() && std::all_of(names->begin(), names->end(), [&](const std::string& child) {
+          return child.starts_with("definition") || IsEmptyFolder(env_, folder + "/" + child);
+        });
+    if (is_unfinished || Exists(env_, DroppedPath(folder))) {
+      info.status = RemoveTree(env_, folder);
+      if (info.status.ok()) {
+        return std::nullopt;
+      }
+    } else {
+      info.status = DataLoss("{}: there is no such file", DefinitionPath(folder));
+    }
+  }
+  if (!info.status.ok()) {
+    spdlog::error("kv keyspace set aside name={} what=\"{}\"", name, Message(info.status));
+  }
+  return info;
+}
+
+Status Keyspaces::OpenDefined(KeyspaceInfo* info) {
+  const std::string folder = FolderOf(info->name);
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(env_, DefinitionPath(folder)));
+  uint64_t number = 0;
+  if (const Status status = DecodeDefinition(text, &info->definition, &number); !status.ok()) {
+    return DataLoss("{}: {}", DefinitionPath(folder), Message(status));
+  }
+  const std::string path = StorePath(folder, number);
+  if (!Exists(env_, path)) {
+    return DataLoss("{}: there is no such folder", path);
+  }
+  // Stores of keyspaces of this name that were dropped.
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, env_->List(folder));
+  for (const std::string& name : names) {
+    const std::string child = folder + "/" + name;
+    if ((name.starts_with(kStorePrefix) && child != path) || name == "dropped") {
+      RETURN_IF_ERROR(RemoveTree(env_, child));
+    }
+  }
+  ASSIGN_OR_RETURN(auto store, OpenStore(info->definition, path));
+  info->keyspace = Share(info->name, info->definition, std::move(store), path);
+  return OkStatus();
+}
+
+StatusOr<std::unique_ptr<Store>> Keyspaces::OpenStore(const KeyspaceDefinition& definition,
+                                                      const std::string& directory) {
+  StoreOptions options;
+  options.directory = directory;
+  options.key_type = definition.key_type;
+  options.sync_mode = options_.sync_mode;
+  options.sync_interval_ms = options_.sync_interval_ms;
+  options.max_value_bytes = options_.max_value_bytes;
+  return OpenRocksStore(
+      std::move(options),
+      {.cache = rocks_cache_, .hot_bytes = options_.hot_bytes, .now_ns = options_.now_ns});
+}
+
+std::shared_ptr<Keyspace> Keyspaces::Share(std::string name, const KeyspaceDefinition& definition,
+                                           std::unique_ptr<Store> store, std::string store_path) {
+  const auto release = [remover = std::weak_ptr(remover_),
+                        path = std::move(store_path)](Keyspace* released) {
+    std::unique_ptr<Keyspace> keyspace(released);
+    if (const auto alive = remover.lock()) {
+      alive->Release(std::move(keyspace), path);
+    }
+  };
+  return {new Keyspace(std::move(name), definition, std::move(store)), release};
+}
+
+StatusOr<std::shared_ptr<Keyspace>> Keyspaces::Find(std::string_view name) const {
+  ReaderLock lock(&mutex_);
+  const auto found = keyspaces_.find(name);
+  if (found == keyspaces_.end()) {
+    return NotFound("there is no keyspace '{}'", name);
+  }
+  const KeyspaceInfo& info = found->second;
+  if (info.keyspace == nullptr) {
+    return Unavailable("keyspace '{}' is set aside: {}", name, Message(info.status));
+  }
+  return info.keyspace;
+}
+
+StatusOr<std::shared_ptr<Keyspace>> Keyspaces::Create(std::string_view name,
+                                                      const KeyspaceDefinition& definition) {
+  RETURN_IF_ERROR(CheckKeyspaceName(name));
+  if (definition.default_ttl_ns < 0) {
+    return InvalidArgument("a time to live of {} ns", definition.default_ttl_ns);
+  }
+  MutexLock admin_lock(&admin_mutex_);
+  {
+    ReaderLock lock(&mutex_);
+    if (keyspaces_.contains(name)) {
+      return MakeStatus(StatusCode::kAlreadyExists, "there is a keyspace '{}' already", name);
+    }
+    if (keyspaces_.size() >= options_.max_keyspaces) {
+      return FailedPrecondition("there are {} keyspaces; kv.max_keyspaces allows no more",
+                                keyspaces_.size());
+    }
+  }
+  const std::string folder = FolderOf(name);
+  std::string path;
+  {
+    MutexLock folder_lock(remover_->mutex());
+    ASSIGN_OR_RETURN(const uint64_t number, NextStoreNumber(folder));
+    path = StorePath(folder, number);
+    RETURN_IF_ERROR(env_->CreateDirectories(path));
+    RETURN_IF_ERROR(
+        WriteFileAtomically(env_, DefinitionPath(folder), EncodeDefinition(definition, number)));
+  }
+  auto store = OpenStore(definition, path);
+  if (!store.ok()) {
+    // Nobody has been told that it is there.
+    RemoveTree(env_, DefinitionPath(folder)).IgnoreError();
+    RemoveTree(env_, path).IgnoreError();
+    return store.status();
+  }
+  auto keyspace = Share(std::string(name), definition, *std::move(store), path);
+  WriterLock lock(&mutex_);
+  keyspaces_[std::string(name)] = {
+      .name = std::string(name), .definition = definition, .keyspace = keyspace};
+  return keyspace;
+}
+
+StatusOr<uint64_t> Keyspaces::NextStoreNumber(const std::string& folder) {
+  uint64_t highest = 0;
+  if (!Exists(env_, folder)) {
+    return highest + 1;
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, env_->List(folder));
+  for (const std::string& name : names) {
+    uint64_t number = 0;
+    if (name.starts_with(kStorePrefix)) {
+      std::from_chars(name.data() + kStorePrefix.size(), name.data() + name.size(), number);
+    }
+    highest = std::max(highest, number);
+  }
+  return highest + 1;
+}
+
+Status Keyspaces::Drop(std::string_view name) {
+  MutexLock admin_lock(&admin_mutex_);
+  KeyspaceInfo dropped;
+  {
+    ReaderLock lock(&mutex_);
+    const auto found = keyspaces_.find(name);
+    if (found == keyspaces_.end()) {
+      return NotFound("there is no keyspace '{}'", name);
+    }
+    dropped = found->second;
+  }
+  const std::string folder = FolderOf(name);
+  if (Exists(env_, DefinitionPath(folder))) {
+    RETURN_IF_ERROR(env_->Rename(DefinitionPath(folder), DroppedPath(folder)));
+    RETURN_IF_ERROR(env_->SyncDirectory(folder));
+  }
+  {
+    WriterLock lock(&mutex_);
+    keyspaces_.erase(keyspaces_.find(name));
+  }
+  if (dropped.keyspace == nullptr) {
+    return RemoveTree(env_, folder);
+  }
+  // When the last user lets go, which may be now, the files are removed.
+  dropped.keyspace->is_dropped_.store(true, std::memory_order_release);
+  return OkStatus();
+}
+
+std::vector<KeyspaceInfo> Keyspaces::List() const {
+  ReaderLock lock(&mutex_);
+  std::vector<KeyspaceInfo> infos;
+  infos.reserve(keyspaces_.size());
+  for (const auto& [name, info] : keyspaces_) {
+    infos.push_back(info);
+  }
+  return infos;
+}
+
+Status Keyspaces::Close() {
+  MutexLock admin_lock(&admin_mutex_);
+  Status first_error;
+  for (const KeyspaceInfo& info : List()) {
+    const Status status = info.keyspace != nullptr ? info.keyspace->store().Close() : OkStatus();
+    if (!status.ok() && first_error.ok()) {
+      first_error = status;
+    }
+  }
+  remover_->Stop();
+  return first_error;
+}
+
+}  // namespace tsdbd::kv
