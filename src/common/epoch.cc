@@ -10,9 +10,10 @@ EpochGate::~EpochGate() {
 }
 
 void EpochGate::Retire(FreeFunction free, void* owner, void* pointer, size_t size) {
-  // A reader that could have seen the object counted itself before it took the lock under which
-  // the object was unlinked, so a zero here means that nobody has it.
-  if (!HasReaders()) {
+  // A reader that could have seen the object counted itself before it followed the link to it, so a
+  // zero here means that nobody has it. Read by an addition, not by a load: then a reader that
+  // counts itself later sees the object unlinked, even if no lock guards the link.
+  if (pin_count_.fetch_add(0, std::memory_order_seq_cst) == 0) {
     free(owner, pointer, size);
     return;
   }

@@ -4,20 +4,31 @@
 // Threads: one writer at a time; readers need no lock, only a pin of the gate that the map was made
 // with, for as long as they read. A reader sees every change that was complete when it began.
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <cstring>
+#include <memory>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
+#include "common/check.h"
 #include "common/epoch.h"
-#include "common/mutex.h"
+#include "index/alex_nodes.h"
+#include "index/alex_search.h"
 
 namespace tsdbd::index {
 
 template <typename Key, typename Payload>
 class AlexMap {
+  static_assert(std::is_same_v<Key, uint64_t> || std::is_same_v<Key, int64_t>);
+  static_assert(std::is_trivially_copyable_v<Payload> && sizeof(Payload) <= 16);
+
  public:
   struct Pair {
     Key key;
@@ -25,78 +36,265 @@ class AlexMap {
   };
 
   // `gate` outlives the map; memory that readers may still see is retired to it.
-  explicit AlexMap(EpochGate* gate) : gate_(gate) {}
+  explicit AlexMap(EpochGate* gate);
+  // No reader may be left.
+  ~AlexMap();
+  AlexMap(const AlexMap&) = delete;
+  AlexMap& operator=(const AlexMap&) = delete;
 
   // Readers.
-  bool Find(Key key, Payload* payload) const {
-    ReaderLock lock(&mutex_);
-    const auto found = map_.find(key);
-    if (found == map_.end()) {
-      return false;
-    }
-    *payload = found->second;
-    return true;
-  }
+  bool Find(Key key, Payload* payload) const;
   // Find for many keys whose cache misses overlap. The spans have equal sizes.
   void FindMany(std::span<const Key> keys, std::span<Payload> payloads,
-                std::span<bool> found) const {
-    for (size_t i = 0; i < keys.size(); ++i) {
-      found[i] = Find(keys[i], &payloads[i]);
-    }
-  }
+                std::span<bool> found) const;
   // Copies the first pairs with key >= `from`, in order; fewer than pairs.size() only at the end.
-  size_t ScanForward(Key from, std::span<Pair> pairs) const {
-    ReaderLock lock(&mutex_);
-    size_t count = 0;
-    for (auto at = map_.lower_bound(from); at != map_.end() && count < pairs.size(); ++at) {
-      pairs[count++] = {at->first, at->second};
-    }
-    return count;
-  }
+  size_t ScanForward(Key from, std::span<Pair> pairs) const;
   // The same downward: key <= `from`, the largest first.
-  size_t ScanBackward(Key from, std::span<Pair> pairs) const {
-    ReaderLock lock(&mutex_);
-    size_t count = 0;
-    for (auto at = map_.upper_bound(from); at != map_.begin() && count < pairs.size();) {
-      --at;
-      pairs[count++] = {at->first, at->second};
-    }
-    return count;
-  }
-  size_t size() const { return map_.size(); }
-  size_t memory_bytes() const { return map_.size() * 64; }
+  size_t ScanBackward(Key from, std::span<Pair> pairs) const;
+  size_t size() const { return size_.load(std::memory_order_relaxed); }
+  // Of the nodes; not of those that wait for a reader to go.
+  size_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
+
+  // What the tree is made of.
+  struct Stats {
+    size_t depth = 0;  // nodes on the longest way from the root to a leaf, both included
+    size_t inner_nodes = 0;
+    size_t model_leaves = 0;
+    size_t fenced_leaves = 0;
+    size_t slots = 0;  // of leaves
+    size_t largest_node_bytes = 0;
+  };
 
   // The writer.
+  // Walks through all nodes.
+  Stats stats() const;
+  // Ends the process if anything is not as it should be. For tests: walks through all slots.
+  void CheckInvariants() const;
   // False, without a change, if the key is there already.
   bool Insert(Key key, Payload payload) {
-    WriterLock lock(&mutex_);
-    return map_.emplace(key, payload).second;
+    return !Write(ToBits(key), ToWords(payload), /*replace=*/false).has_value();
   }
   // Inserts or replaces; the payload that was there before.
   std::optional<Payload> Upsert(Key key, Payload payload) {
-    WriterLock lock(&mutex_);
-    const auto [at, is_new] = map_.try_emplace(key, payload);
-    return is_new ? std::nullopt : std::optional<Payload>(std::exchange(at->second, payload));
+    return Write(ToBits(key), ToWords(payload), /*replace=*/true);
   }
   // The payload that was there.
-  std::optional<Payload> Erase(Key key) {
-    WriterLock lock(&mutex_);
-    const auto node = map_.extract(key);
-    return node.empty() ? std::nullopt : std::optional<Payload>(node.mapped());
-  }
+  std::optional<Payload> Erase(Key key);
   // Replaces everything by `pairs`, whose keys rise strictly.
-  void BulkLoad(std::span<const Pair> pairs) {
-    WriterLock lock(&mutex_);
-    map_.clear();
-    for (const Pair& pair : pairs) {
-      map_.emplace_hint(map_.end(), pair.key, pair.payload);
+  void BulkLoad(std::span<const Pair> pairs);
+
+ private:
+  static constexpr size_t kWords = (sizeof(Payload) + 7) / 8;
+  using LeafNode = alex::Node<kWords>;
+  using InnerNode = alex::Node<3>;
+  using LeafSlot = alex::Slot<kWords>;
+  using NodeSlot = alex::Slot<3>;
+  using Words = std::array<uint64_t, kWords>;
+  using Version = std::atomic<uint64_t>;
+
+  // Announces stores to what `version` guards: odd while they go on.
+  class Change {
+   public:
+    explicit Change(Version* version)
+        : version_(version), before_(version->load(std::memory_order_relaxed)) {
+      version_->store(before_ + 1, std::memory_order_relaxed);
+    }
+    ~Change() { version_->store(before_ + 2, std::memory_order_release); }
+    Change(const Change&) = delete;
+    Change& operator=(const Change&) = delete;
+
+   private:
+    Version* const version_;
+    const uint64_t before_;
+  };
+
+  // An inner node on the way to a leaf, and the slot taken there.
+  struct Step {
+    NodeSlot self;  // in its parent
+    InnerNode* node;
+    uint32_t index;
+  };
+  // With at least 30 children to all but a few nodes: more than any memory holds.
+  static constexpr size_t kMaxDepth = 24;
+
+  // Order is kept: the sign bit of signed keys is flipped.
+  static constexpr uint64_t kSignBit = std::is_signed_v<Key> ? uint64_t{1} << 63 : 0;
+  static uint64_t ToBits(Key key) { return static_cast<uint64_t>(key) ^ kSignBit; }
+  static Key ToKey(uint64_t bits) { return static_cast<Key>(bits ^ kSignBit); }
+  static Words ToWords(const Payload& payload) {
+    Words words{};
+    std::memcpy(words.data(), &payload, sizeof(Payload));
+    return words;
+  }
+  static Payload ToPayload(const Words& words) {
+    Payload payload;
+    std::memcpy(&payload, words.data(), sizeof(Payload));
+    return payload;
+  }
+
+  // One of many: their cache lines stay in the first cache, those of a version in each node would
+  // be one more miss. Readers of a node that shares another's version only try again.
+  Version& VersionOf(const void* node) const {
+    const auto address = reinterpret_cast<uint64_t>(node) / alex::kLineBytes;
+    return versions_[address * 0x9E3779B97F4A7C15u >> (64 - kVersionBits)];
+  }
+  // Runs `read` until nothing changed meanwhile.
+  template <typename Reader>
+  static auto ReadConsistently(const Version& version, Reader read) {
+    while (true) {
+      const uint64_t before = version.load(std::memory_order_acquire);
+      if (before % 2 == 0) [[likely]] {
+        const auto result = read();
+        if (version.load(std::memory_order_relaxed) == before) [[likely]] {
+          return result;
+        }
+      }
+      __builtin_ia32_pause();
     }
   }
 
- private:
+  NodeSlot LocateLeaf(uint64_t bits) const {
+    NodeSlot slot = ReadConsistently(root_version_, [&] { return root_.LoadAll(); });
+    for (auto ref = alex::NodeRef::Of(slot); !ref.is_leaf; ref = alex::NodeRef::Of(slot)) {
+      slot = ReadConsistently(VersionOf(ref.node), [&] {
+        const int64_t i = InnerNode::Search(ref, slot.key, bits);
+        return static_cast<const InnerNode*>(ref.node)->slots()[std::max<int64_t>(i, 0)].LoadAll();
+      });
+    }
+    return slot;
+  }
+
+  // What the leaf behind `slot` has.
+  bool FindIn(const NodeSlot& slot, uint64_t bits, Payload* payload) const {
+    const auto ref = alex::NodeRef::Of(slot);
+    const auto result = ReadConsistently(VersionOf(ref.node), [&] {
+      std::pair<bool, Words> found{false, {}};
+      const int64_t i = LeafNode::Search(ref, slot.key, bits);
+      if (i >= 0) {
+        const LeafSlot at = static_cast<const LeafNode*>(ref.node)->slots()[i].LoadAll();
+        found = {at.key == bits, at.words};
+      }
+      return found;
+    });
+    if (result.first) {
+      *payload = ToPayload(result.second);
+    }
+    return result.first;
+  }
+
+  bool FindLargest(Payload* payload) const {
+    const auto [exists, words] = ReadConsistently(VersionOf(&largest_), [&] {
+      const LeafSlot slot = largest_.LoadAll();
+      return std::pair(slot.key == alex::kNoKey, slot.words);
+    });
+    if (exists) {
+      *payload = ToPayload(words);
+    }
+    return exists;
+  }
+
+  static LeafNode* Next(const LeafNode* leaf) {
+    return __atomic_load_n(&leaf->next, __ATOMIC_ACQUIRE);
+  }
+  static LeafNode* Previous(const LeafNode* leaf) {
+    return __atomic_load_n(&leaf->previous, __ATOMIC_ACQUIRE);
+  }
+  static void Link(LeafNode* left, LeafNode* right) {
+    if (left != nullptr) {
+      __atomic_store_n(&left->next, right, __ATOMIC_RELEASE);
+    }
+    if (right != nullptr) {
+      __atomic_store_n(&right->previous, left, __ATOMIC_RELEASE);
+    }
+  }
+
+  static size_t CopyUp(const LeafNode* leaf, const NodeSlot& slot, uint64_t bound,
+                       bool is_exclusive, std::span<Pair> pairs, bool* is_at_end);
+  static size_t CopyDown(const LeafNode* leaf, uint64_t bound, std::span<Pair> pairs,
+                         bool* is_at_end);
+
+  std::optional<Payload> Write(uint64_t bits, const Words& words, bool replace);
+  std::optional<Payload> WriteLargest(const Words& words, bool replace);
+  std::optional<Payload> EraseLargest();
+  void InsertInto(LeafNode* leaf, const NodeSlot& leaf_slot, int64_t last, const LeafSlot& slot);
+  void AppendToFull(LeafNode* leaf, const NodeSlot& leaf_slot, const LeafSlot& slot);
+  void Rebuild(LeafNode* leaf, const LeafSlot* added);
+  NodeSlot Descend(uint64_t bits);
+  void ReplaceLeaf(LeafNode* leaf, std::vector<NodeSlot> nodes);
+  void ReplaceChild(size_t depth, std::vector<NodeSlot> nodes);
+  void RemoveChild(size_t depth);
+  void SetRoot(std::vector<NodeSlot> nodes);
+  void RetireTree(const NodeSlot& slot);
+  // Calls visit(slot, depth) for each node, children after their parents, in order.
+  template <typename Visitor>
+  static void VisitNodes(const NodeSlot& slot, size_t depth, const Visitor& visit);
+  void LinkAll(LeafNode* left, const std::vector<NodeSlot>& leaves, LeafNode* right);
+  NodeSlot NewLeaf(uint32_t capacity, uint64_t key, double slope);
+
+  static LeafNode* LeafOf(const NodeSlot& slot) {
+    return reinterpret_cast<LeafNode*>(slot.words[0]);
+  }
+  void AddBytes(size_t bytes) {
+    memory_bytes_.store(memory_bytes_.load(std::memory_order_relaxed) + bytes,
+                        std::memory_order_relaxed);
+  }
+  void AddSize(int64_t count) {
+    size_.store(size_.load(std::memory_order_relaxed) + static_cast<size_t>(count),
+                std::memory_order_relaxed);
+  }
+  template <typename SlotAt>
+  std::vector<NodeSlot> BuildLeaves(size_t count, uint32_t room_behind, SlotAt at) {
+    auto nodes = alex::BuildNodes<kWords>(count, room_behind, at);
+    for (const NodeSlot& node : nodes) {
+      AddBytes(LeafOf(node)->bytes());
+    }
+    return nodes;
+  }
+  std::vector<NodeSlot> BuildInner(const std::vector<NodeSlot>& children, uint32_t room_behind) {
+    auto nodes =
+        alex::BuildNodes<3>(children.size(), room_behind, [&](size_t i) { return children[i]; });
+    for (const NodeSlot& node : nodes) {
+      AddBytes(reinterpret_cast<InnerNode*>(node.words[0])->bytes());
+    }
+    return nodes;
+  }
+  // The node is out of reach for readers that come from now on.
+  template <typename NodeType>
+  void Retire(NodeType* node) {
+    const size_t bytes = node->bytes();
+    AddBytes(-bytes);
+    gate_->Retire(
+        [](void*, void* pointer, size_t) { NodeType::Delete(static_cast<NodeType*>(pointer)); },
+        nullptr, node, bytes);
+  }
+
+  // How many slots an insert moves at most before the leaf is built anew.
+  static constexpr uint32_t kReach = 128;
+  static constexpr uint32_t kFirstCapacity = 8;
+  static constexpr uint32_t kFirstTailCapacity = 64;
+  static constexpr uint32_t kTailCapacity = alex::Limits<kWords>::kMaxKeys;
+  // A leaf with fewer than a slot in so many filled shrinks.
+  static constexpr uint32_t kSparse = 4;
+  static constexpr uint32_t kVersionBits = 10;
+
   EpochGate* const gate_;
-  mutable SharedMutex mutex_;
-  std::map<Key, Payload> map_;
+  // Shared.
+  mutable std::array<Version, size_t{1} << kVersionBits> versions_ = {};
+  mutable Version root_version_ = 0;
+  NodeSlot root_ = {};
+  // The key kNoKey, which the tree cannot have; its slot has it if it is there, or else 0.
+  LeafSlot largest_ = {};
+  std::atomic<size_t> size_ = 0;
+  std::atomic<size_t> memory_bytes_ = 0;
+  // The writer's.
+  LeafNode* tail_ = nullptr;  // the last leaf
+  std::array<Step, kMaxDepth> path_;
+  size_t depth_ = 0;
+  std::vector<LeafSlot> scratch_;
 };
 
 }  // namespace tsdbd::index
+
+#include "index/alex_read_inl.h"
+#include "index/alex_stats_inl.h"
+#include "index/alex_write_inl.h"
