@@ -158,6 +158,22 @@ void AddQueryKeys(QueryConfig* query, std::vector<ConfigKey>* keys) {
   keys->push_back(BoolKey("query.fill_modifiers", &parser->fill_modifiers));
 }
 
+void AddKvKeys(KvConfig* config, std::vector<ConfigKey>* keys) {
+  kv::KeyspacesOptions* options = &config->keyspaces;
+  keys->push_back(BoolKey("kv.enabled", &config->enabled));
+  keys->push_back(ChoiceKey<kv::SyncMode>("kv.sync", &options->sync_mode,
+                                          {{"always", kv::SyncMode::kAlways},
+                                           {"interval", kv::SyncMode::kInterval},
+                                           {"none", kv::SyncMode::kNone}}));
+  keys->push_back(DurationKey("kv.sync_interval", &options->sync_interval_ms, kNanosPerMilli,
+                              {kNanosPerMilli, kNanosPerHour}));
+  keys->push_back(SizeKey("kv.max_value", &options->max_value_bytes, {kKiB, 512 * kMiB}));
+  keys->push_back(SizeKey("kv.max_batch", &config->max_batch_bytes, {kKiB, 512 * kMiB}));
+  keys->push_back(CountKey("kv.max_keyspaces", &options->max_keyspaces, {1, 10'000}));
+  keys->push_back(SizeKey("kv.rocksdb_cache", &options->rocks_cache_bytes, {kMiB, kTiB}));
+  keys->push_back(SizeKey("kv.hot_cache", &options->hot_bytes, {0, kTiB}));
+}
+
 std::optional<ConfigValue> ValueOf(const toml::node& node) {
   if (const auto* text = node.as_string()) {
     return ConfigValue(text->get());
@@ -238,6 +254,7 @@ std::vector<ConfigKey> ConfigKeys(Config* config) {
   AddWriteKeys(&config->write, &keys);
   AddDatabaseKeys(&config->database, &keys);
   AddQueryKeys(&config->query, &keys);
+  AddKvKeys(&config->kv, &keys);
   keys.push_back(LogLevelKey("log.level", &config->log.level));
   keys.push_back(ChoiceKey<LogFormat>("log.format", &config->log.format,
                                       {{"text", LogFormat::kText}, {"json", LogFormat::kJson}}));
@@ -272,6 +289,14 @@ Status CheckConfig(const Config& config) {
         "write.max_body ({} bytes) is larger than http.body_memory ({} bytes): such a body could "
         "never be read",
         config.write.max_body_bytes, config.http.max_bodies_total_bytes);
+  }
+  const size_t kv_body_bytes =
+      std::max(config.kv.keyspaces.max_value_bytes, config.kv.max_batch_bytes);
+  if (kv_body_bytes > config.http.max_bodies_total_bytes) {
+    return InvalidArgument(
+        "kv.max_value or kv.max_batch ({} bytes) is larger than http.body_memory ({} bytes): such "
+        "a body could never be read",
+        kv_body_bytes, config.http.max_bodies_total_bytes);
   }
   const int64_t retention_ns = config.database.retention_ns;
   if (retention_ns != 0 && retention_ns < config.database.partition_ns) {

@@ -16,6 +16,7 @@
 #include "http/server.h"
 #include "ingest/line_key_decoder.h"
 #include "ingest/line_protocol.h"
+#include "kv/keyspaces.h"
 #include "query/engine.h"
 #include "server/config_keys.h"
 #include "tsdb/database.h"
@@ -47,6 +48,12 @@ struct QueryConfig {
                  .fill_modifiers = true}};
 };
 
+struct KvConfig {
+  bool enabled = true;
+  kv::KeyspacesOptions keyspaces;  // without its directory
+  size_t max_batch_bytes = size_t{64} << 20;
+};
+
 struct LogConfig {
   std::string level = "info";
   LogFormat format = LogFormat::kText;
@@ -58,6 +65,7 @@ struct Config {
   WriteConfig write;
   tsdb::DatabaseOptions database;  // without its data_dir
   QueryConfig query;
+  KvConfig kv;
   LogConfig log;
   bool debug_pages = false;
   bool admin_api = false;

@@ -52,6 +52,8 @@ Status Daemon::Start() {
   RETURN_IF_ERROR(http_.Start());
   spdlog::info("listening address={} port={}", services_.config().http.host, http_.port());
   RETURN_IF_ERROR(OpenDatabase());
+  RETURN_IF_ERROR(OpenKeyspaces());
+  services_.SetKeyspaces(keyspaces_.get());
   services_.SetDatabase(database_.get());
   spdlog::info("ready data_dir={}", services_.config().data_dir);
   return OkStatus();
@@ -66,13 +68,34 @@ Status Daemon::OpenDatabase() {
   return OkStatus();
 }
 
+// After the database, whose lock keeps other processes out of the data directory.
+Status Daemon::OpenKeyspaces() {
+  const KvConfig& config = services_.config().kv;
+  if (!config.enabled) {
+    return OkStatus();
+  }
+  const int64_t start_nanos = MonotonicNanos();
+  kv::KeyspacesOptions options = config.keyspaces;
+  options.directory = services_.config().data_dir + "/kv";
+  ASSIGN_OR_RETURN(keyspaces_, kv::Keyspaces::Open(Env::Default(), std::move(options)));
+  size_t unavailable = 0;
+  const std::vector<kv::KeyspaceInfo> infos = keyspaces_->List();
+  for (const kv::KeyspaceInfo& info : infos) {
+    unavailable += info.keyspace == nullptr ? 1 : 0;
+  }
+  spdlog::info("opened kv seconds={:.3f} keyspaces={} set_aside={}", SecondsSince(start_nanos),
+               infos.size(), unavailable);
+  return OkStatus();
+}
+
 Status Daemon::Stop() {
   const int64_t start_nanos = MonotonicNanos();
   http_.Stop();
   services_.StopPools();
-  if (database_ != nullptr) {
-    RETURN_IF_ERROR(database_->Close());
-  }
+  const Status keyspaces = keyspaces_ != nullptr ? keyspaces_->Close() : OkStatus();
+  const Status database = database_ != nullptr ? database_->Close() : OkStatus();
+  RETURN_IF_ERROR(keyspaces);
+  RETURN_IF_ERROR(database);
   spdlog::info("stopped seconds={:.3f}", SecondsSince(start_nanos));
   return OkStatus();
 }
@@ -92,6 +115,9 @@ void Daemon::AddMetricSources() {
                   services_.serving() ? 1 : 0);
     if (services_.serving()) {
       CollectDatabase(services_.database(), writer);
+      if (services_.keyspaces() != nullptr) {
+        CollectKeyspaces(*services_.keyspaces(), writer);
+      }
     }
   });
 }

@@ -1,6 +1,6 @@
 #pragma once
 // Daemon: the whole of tsdbd in one object. Builds its parts in order (pools, routes, HTTP server,
-// database) and stops them in reverse.
+// database, keyspaces) and stops them in reverse.
 //
 // It listens before it recovers: a long replay then shows as 503 at /-/ready and 200 at
 // /-/healthy, not as a refused connection, and an address in use is found before minutes of work.
@@ -13,6 +13,7 @@
 #include "common/status.h"
 #include "http/router.h"
 #include "http/server.h"
+#include "kv/keyspaces.h"
 #include "server/config.h"
 #include "server/services.h"
 #include "tsdb/database.h"
@@ -38,12 +39,14 @@ class Daemon {
 
  private:
   Status OpenDatabase();
+  Status OpenKeyspaces();
   void AddMetricSources();
 
   Services services_;
   http::Router router_;
   http::Server http_;
   std::unique_ptr<tsdb::Database> database_;
+  std::unique_ptr<kv::Keyspaces> keyspaces_;  // null without kv.enabled
 };
 
 }  // namespace tsdbd::server

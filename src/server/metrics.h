@@ -22,6 +22,7 @@
 #include "common/stages.h"
 #include "common/thread_pool.h"
 #include "http/server.h"
+#include "kv/keyspaces.h"
 #include "tsdb/database.h"
 
 namespace tsdbd::server {
@@ -97,5 +98,6 @@ void CollectStages(const StageReport& report, MetricWriter* writer);
 void CollectHttp(const http::ServerStatistics& statistics, MetricWriter* writer);
 void CollectPool(const ThreadPool& pool, MetricWriter* writer);
 void CollectDatabase(const tsdb::Database& database, MetricWriter* writer);
+void CollectKeyspaces(const kv::Keyspaces& keyspaces, MetricWriter* writer);
 
 }  // namespace tsdbd::server

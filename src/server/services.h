@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/thread_pool.h"
 #include "http/router.h"
+#include "kv/keyspaces.h"
 #include "query/engine.h"
 #include "server/config.h"
 #include "server/database_names.h"
@@ -36,9 +37,13 @@ class Services {
 
   bool serving() const { return database_.load(std::memory_order_acquire) != nullptr; }
   tsdb::Database& database() { return *database_.load(std::memory_order_acquire); }
+  // Null without kv.enabled. There when the database is.
+  kv::Keyspaces* keyspaces() const { return keyspaces_; }
   query::Engine engine() { return query::Engine(&database()); }
   int64_t start_nanos() const { return start_nanos_; }
 
+  // Before SetDatabase.
+  void SetKeyspaces(kv::Keyspaces* keyspaces) { keyspaces_ = keyspaces; }
   // The recovered database. From now on requests are served.
   void SetDatabase(tsdb::Database* database) {
     database_.store(database, std::memory_order_release);
@@ -59,6 +64,7 @@ class Services {
   ThreadPool query_pool_;
   ThreadPool write_pool_;
   ThreadPool admin_pool_;
+  kv::Keyspaces* keyspaces_ = nullptr;  // constant once database_ is set
   std::atomic<tsdb::Database*> database_ = nullptr;
 };
 
