@@ -1,6 +1,7 @@
 #include "kv/rocks_store.h"
 
 #include <atomic>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,7 +57,7 @@ class RocksStore final : public Store {
   std::atomic<bool> is_full_ = false;  // a write has failed for lack of space
   std::atomic<int64_t> resume_after_ns_ = 0;
 
-  GroupSync group_sync_;
+  std::optional<GroupSync> group_sync_;  // from Open on
 };
 
 KeyLocks::Mask MaskOf(const WriteBatch& batch) {
@@ -68,14 +69,14 @@ KeyLocks::Mask MaskOf(const WriteBatch& batch) {
 }
 
 RocksStore::RocksStore(StoreOptions options, RocksOptions rocks)
-    : state_(std::move(options), std::move(rocks)),
-      versions_(&state_),
-      group_sync_(state_.options.sync_mode, state_.options.sync_interval_ms,
-                  [this] { return state_.Fail(state_.db->SyncWAL(), "sync the log of"); }) {}
+    : state_(std::move(options), std::move(rocks)), versions_(&state_) {}
 
 Status RocksStore::Open() {
   RETURN_IF_ERROR(state_.Open());
-  return versions_.Open();
+  RETURN_IF_ERROR(versions_.Open());
+  group_sync_.emplace(state_.options.sync_mode, state_.options.sync_interval_ms,
+                      [this] { return state_.Fail(state_.db->SyncWAL(), "sync the log of"); });
+  return OkStatus();
 }
 
 Status RocksStore::CheckKey(std::string_view key) const {
@@ -105,7 +106,7 @@ Status RocksStore::Write(const WriteBatch& batch, Done done, uint64_t* version) 
     const KeyLocks::Guard guard(&locks_, MaskOf(batch));
     RETURN_IF_ERROR(Apply(batch, version));
   }
-  group_sync_.Add(std::move(done));
+  group_sync_->Add(std::move(done));
   return OkStatus();
 }
 
@@ -131,7 +132,7 @@ Status RocksStore::Update(std::string_view key, const Edit& edit, Done done, uin
     }
     mask = needed;
   }
-  group_sync_.Add(std::move(done));
+  group_sync_->Add(std::move(done));
   return OkStatus();
 }
 
@@ -139,7 +140,9 @@ Status RocksStore::Apply(const WriteBatch& batch, uint64_t* version) {
   if (closed_.load()) {
     return Unavailable("write to {}: the store is closed", state_.options.directory);
   }
-  RETURN_IF_ERROR(group_sync_.Health());
+  if (!group_sync_->is_healthy()) {
+    return group_sync_->Health();
+  }
   uint64_t given = 0;
   if (!batch.operations().empty()) {
     RETURN_IF_ERROR(ResumeWithSpace());
@@ -213,7 +216,7 @@ std::unique_ptr<ReadView> RocksStore::Read(Consistency consistency) {
 }
 
 Status RocksStore::Sync() {
-  return group_sync_.Sync();
+  return group_sync_->Sync();
 }
 
 Status RocksStore::Clear() {
@@ -229,7 +232,7 @@ Status RocksStore::Clear() {
     state_.hot.EndClear();
     RETURN_IF_ERROR(state_.Fail(status, "clear"));
   }
-  RETURN_IF_ERROR(group_sync_.Sync());
+  RETURN_IF_ERROR(group_sync_->Sync());
   return Compact();
 }
 
@@ -242,11 +245,11 @@ Status RocksStore::Compact() {
 Status RocksStore::Close() {
   {
     const KeyLocks::Guard guard(&locks_, KeyLocks::kAll);
-    if (state_.db == nullptr || closed_.exchange(true)) {
+    if (!group_sync_ || closed_.exchange(true)) {
       return OkStatus();
     }
   }
-  RETURN_IF_ERROR(group_sync_.Close());
+  RETURN_IF_ERROR(group_sync_->Close());
   return versions_.Close();
 }
 
@@ -276,7 +279,7 @@ StoreStats RocksStore::stats() const {
   state_.db->GetColumnFamilyMetaData(state_.entries, &files);
   stats.segments = files.file_count;
   stats.writes = counters.writes.load(std::memory_order_relaxed);
-  stats.syncs = group_sync_.sync_count();
+  stats.syncs = group_sync_->sync_count();
   stats.compactions = counters.compactions.load(std::memory_order_relaxed);
   stats.damaged_records = counters.damaged_records.load(std::memory_order_relaxed);
   stats.cache_hits = hot.hits;

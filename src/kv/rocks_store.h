@@ -44,8 +44,8 @@ struct RocksOptions {
 };
 inline constexpr size_t kOwnCacheBytes = size_t{64} << 20;
 
-// kDataLoss if the files are damaged, kFailedPrecondition if somebody else has them; the message
-// names the file.
+// kDataLoss if the files are damaged, kUnavailable if somebody else has them; the message names the
+// file.
 StatusOr<std::unique_ptr<Store>> OpenRocksStore(StoreOptions options, RocksOptions rocks);
 
 }  // namespace tsdbd::kv

@@ -1,0 +1,283 @@
+// What is RocksStore's own; what it has in common with other backends is in store_suite_test.cc.
+
+#include "kv/rocks_store.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
+
+#include "common/check.h"
+
+namespace tsdbd::kv {
+namespace {
+
+using testing::HasSubstr;
+
+namespace fs = std::filesystem;
+
+// What goes wrong with RocksDB's files now.
+struct Faults {
+  std::atomic<bool> sync_fails = false;
+  std::atomic<bool> disk_is_full = false;
+};
+
+class FaultyFile final : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  FaultyFile(std::unique_ptr<rocksdb::FSWritableFile> file, const Faults* faults)
+      : FSWritableFileOwnerWrapper(std::move(file)), faults_(faults) {}
+
+  using FSWritableFileOwnerWrapper::Append;
+  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                           rocksdb::IODebugContext* debug) override {
+    return faults_->disk_is_full ? rocksdb::IOStatus::NoSpace("no space for the test")
+                                 : FSWritableFileOwnerWrapper::Append(data, options, debug);
+  }
+  rocksdb::IOStatus Sync(const rocksdb::IOOptions& options,
+                         rocksdb::IODebugContext* debug) override {
+    return faults_->sync_fails ? rocksdb::IOStatus::IOError("the test fails syncs")
+                               : FSWritableFileOwnerWrapper::Sync(options, debug);
+  }
+
+ private:
+  const Faults* const faults_;
+};
+
+class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
+ public:
+  explicit FaultyFileSystem(const Faults* faults)
+      : FileSystemWrapper(rocksdb::FileSystem::Default()), faults_(faults) {}
+  const char* Name() const override { return "FaultyFileSystem"; }
+
+  rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                    rocksdb::IODebugContext* debug) override {
+    const rocksdb::IOStatus status = FileSystemWrapper::NewWritableFile(path, options, file, debug);
+    if (status.ok()) {
+      *file = std::make_unique<FaultyFile>(std::move(*file), faults_);
+    }
+    return status;
+  }
+
+ private:
+  const Faults* const faults_;
+};
+
+class RocksStoreTest : public testing::Test {
+ protected:
+  RocksStoreTest() : env_(rocksdb::NewCompositeEnv(std::make_shared<FaultyFileSystem>(&faults_))) {
+    std::string path = (fs::temp_directory_path() / "tsdbd-rocks-XXXXXX").string();
+    CHECK(mkdtemp(path.data()) != nullptr);
+    folder_ = path;
+    options_.directory = folder_ / "store";
+    Reopen();
+  }
+  ~RocksStoreTest() override {
+    store_.reset();
+    fs::remove_all(folder_);
+  }
+
+  void Reopen() {
+    store_.reset();
+    auto opened = Open(options_);
+    ASSERT_TRUE(opened.ok()) << ToString(opened.status());
+    store_ = *std::move(opened);
+  }
+
+  StatusOr<std::unique_ptr<Store>> Open(const StoreOptions& options) {
+    return OpenRocksStore(options,
+                          {.now_ns = [this] { return now_ns_.load(); }, .env = env_.get()});
+  }
+
+  // What a process that is killed now leaves behind, opened.
+  std::unique_ptr<Store> OpenAfterKill() {
+    StoreOptions options = options_;
+    options.directory = folder_ / fmt::format("copy-{}", ++copies_);
+    fs::copy(options_.directory, options.directory, fs::copy_options::recursive);
+    auto opened = Open(options);
+    CHECK(opened.ok());
+    return *std::move(opened);
+  }
+
+  Faults faults_;
+  const std::unique_ptr<rocksdb::Env> env_;
+  fs::path folder_;
+  int copies_ = 0;
+  std::atomic<int64_t> now_ns_ = 1'000'000;
+  StoreOptions options_;
+  std::unique_ptr<Store> store_;
+};
+
+TEST_F(RocksStoreTest, AfterAFailedSyncWritesAreRefusedAndReadsGoOn) {
+  ASSERT_TRUE(store_->Put("before", "v").ok());
+  faults_.sync_fails = true;
+  const Status failed = store_->Put("during", "v");
+  EXPECT_TRUE(absl::IsUnavailable(failed)) << ToString(failed);
+  EXPECT_THAT(std::string(Message(failed)), HasSubstr("the test fails syncs"));
+  faults_.sync_fails = false;
+  bool done_ran = false;
+  const auto done = [&](const Status&) { done_ran = true; };
+  WriteBatch batch;
+  batch.Put("after", "v");
+  EXPECT_TRUE(absl::IsUnavailable(store_->Write(batch, done, nullptr)));
+  EXPECT_TRUE(absl::IsUnavailable(store_->Delete("before")));
+  EXPECT_FALSE(done_ran);
+  EXPECT_EQ(store_->Get("before").value(), "v");
+  EXPECT_TRUE(absl::IsNotFound(store_->Get("after").status()));
+  store_->Close().IgnoreError();
+  Reopen();
+  EXPECT_TRUE(store_->Put("after", "v").ok());
+}
+
+TEST_F(RocksStoreTest, OnAFullDiskWritesFailAndWorkAgainOnceThereIsSpace) {
+  ASSERT_TRUE(store_->Put("before", "v").ok());
+  faults_.disk_is_full = true;
+  for (int i = 0; i < 3; ++i) {
+    const Status failed = store_->Put("during", "v");
+    EXPECT_TRUE(absl::IsResourceExhausted(failed)) << ToString(failed);
+  }
+  EXPECT_EQ(store_->Get("before").value(), "v");
+  EXPECT_TRUE(absl::IsNotFound(store_->Get("during").status()));
+  faults_.disk_is_full = false;
+  Status status;
+  for (int i = 0; i < 200; ++i) {
+    status = store_->Put("after", "v");
+    if (status.ok()) {
+      break;
+    }
+    EXPECT_TRUE(absl::IsResourceExhausted(status)) << ToString(status);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  ASSERT_TRUE(status.ok()) << ToString(status);
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(store_->Get("before").value(), "v");
+    EXPECT_EQ(store_->Get("after").value(), "v");
+    EXPECT_TRUE(absl::IsNotFound(store_->Get("during").status()));
+    Reopen();
+  }
+}
+
+TEST_F(RocksStoreTest, ADamagedBlockIsToldWithItsFileAndNeverServed) {
+  for (int i = 0; i < 1000; ++i) {
+    const std::string key = std::to_string(i);
+    WriteBatch batch;
+    batch.Put(key, "some value");
+    ASSERT_TRUE(store_->Write(batch, nullptr, nullptr).ok());
+  }
+  ASSERT_TRUE(store_->Compact().ok());
+  store_.reset();
+  for (const auto& file : fs::directory_iterator(options_.directory)) {
+    if (file.path().extension() == ".sst") {
+      std::fstream bytes(file.path(), std::ios::in | std::ios::out | std::ios::binary);
+      bytes.seekp(100);
+      bytes.write("\x55\x55\x55\x55", 4);
+    }
+  }
+  Reopen();
+  const Status status = store_->Get("0").status();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << ToString(status);
+  EXPECT_THAT(std::string(Message(status)), HasSubstr(".sst"));
+  std::string cursor;
+  EXPECT_TRUE(absl::IsDataLoss(store_->Read(Consistency::kLatest)
+                                   ->Scan(
+                                       {}, [](const Entry&) { return true; }, &cursor)));
+  EXPECT_GE(store_->stats().damaged_records, 2);
+}
+
+TEST_F(RocksStoreTest, WhatWasAcknowledgedSurvivesAKill) {
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(store_->Put(fmt::format("key {}", i), "v").ok());
+  }
+  ASSERT_TRUE(store_->Delete("key 7").ok());
+  const auto copy = OpenAfterKill();
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(copy->Get(fmt::format("key {}", i)).ok(), i != 7);
+  }
+}
+
+TEST_F(RocksStoreTest, VersionsRiseOverAKill) {
+  WriteBatch batch;
+  batch.Put("key", "v");
+  uint64_t before = 0;
+  uint64_t after = 0;
+  ASSERT_TRUE(store_->Write(batch, nullptr, &before).ok());
+  ASSERT_TRUE(OpenAfterKill()->Write(batch, nullptr, &after).ok());
+  EXPECT_GT(after, before);
+  // A clean end gives back what is left of the lease.
+  ASSERT_TRUE(store_->Close().ok());
+  Reopen();
+  ASSERT_TRUE(store_->Write(batch, nullptr, &after).ok());
+  EXPECT_EQ(after, before + 1);
+}
+
+TEST_F(RocksStoreTest, ACompactionRemovesWhatHasExpired) {
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(store_->Put(fmt::format("key {}", i), "v", now_ns_ + 10 + i % 2).ok());
+  }
+  now_ns_ += 10;
+  ASSERT_TRUE(store_->Compact().ok());
+  EXPECT_EQ(store_->stats().keys, 50);
+  now_ns_ += 1;
+  ASSERT_TRUE(store_->Compact().ok());
+  EXPECT_EQ(store_->stats().keys, 0);
+}
+
+TEST_F(RocksStoreTest, ASnapshotKeepsWhatExpiresWhileItIsOpen) {
+  ASSERT_TRUE(store_->Put("key", "v", now_ns_ + 10).ok());
+  auto snapshot = store_->Read(Consistency::kSnapshot);
+  now_ns_ += 10;
+  Entry entry;
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_TRUE(snapshot->Get("key", &entry).ok());
+    EXPECT_TRUE(absl::IsNotFound(store_->Get("key").status()));
+    ASSERT_TRUE(store_->Compact().ok());
+  }
+  snapshot.reset();
+  ASSERT_TRUE(store_->Compact().ok());
+  EXPECT_EQ(store_->stats().keys, 0);
+}
+
+TEST_F(RocksStoreTest, ReadsOfOneKeyHitTheHotValues) {
+  ASSERT_TRUE(store_->Put("key", "v").ok());
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(store_->Get("key").value(), "v");
+  }
+  EXPECT_EQ(store_->stats().cache_hits, 9);
+  EXPECT_EQ(store_->stats().cache_misses, 1);
+  ASSERT_TRUE(store_->Put("key", "w").ok());
+  EXPECT_EQ(store_->Get("key").value(), "w");
+  EXPECT_EQ(store_->stats().cache_hits, 10);
+  ASSERT_TRUE(store_->Delete("key").ok());
+  EXPECT_TRUE(absl::IsNotFound(store_->Get("key").status()));
+}
+
+TEST_F(RocksStoreTest, OneProcessHasIt) {
+  const Status status = Open(options_).status();
+  EXPECT_FALSE(status.ok());
+  EXPECT_THAT(std::string(Message(status)), HasSubstr("LOCK"));
+}
+
+TEST_F(RocksStoreTest, ManyWritersShareSyncs) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 50; ++i) {
+        EXPECT_TRUE(store_->Put(fmt::format("{} {}", t, i), "v").ok());
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  EXPECT_LT(store_->stats().syncs, 400);
+  EXPECT_EQ(store_->stats().writes, 400);
+}
+
+}  // namespace
+}  // namespace tsdbd::kv
