@@ -9,6 +9,7 @@ find_package(hwy REQUIRED)
 find_package(roaring REQUIRED)
 find_package(prometheus-cpp REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(nlohmann_json REQUIRED)
 find_package(tomlplusplus REQUIRED)
 find_package(Snappy REQUIRED)
 # Headers only, without a package file for CMake.

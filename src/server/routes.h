@@ -35,6 +35,13 @@ void AddExportRoute(Services* services, http::Router* router);
 void AddHealthRoutes(Services* services, http::Router* router);
 // /metrics, /debug/…, POST /api/v1/admin/flush: admin_routes.cc.
 void AddAdminRoutes(Services* services, http::Router* router);
+// /kv, unless kv.enabled says no: kv_keyspace_routes.cc.
+void AddKvRoutes(Services* services, http::Router* router);
+void AddKvKeyspaceRoutes(Services* services, http::Router* router);
+// /kv/{keyspace}, batches and scans: kv_range_routes.cc.
+void AddKvRangeRoutes(Services* services, http::Router* router);
+// /kv/{keyspace}/{key}: kv_entry_routes.cc.
+void AddKvEntryRoutes(Services* services, http::Router* router);
 
 inline void AddAllRoutes(Services* services, http::Router* router) {
   AddInfluxWriteRoutes(services, router);
@@ -49,6 +56,7 @@ inline void AddAllRoutes(Services* services, http::Router* router) {
   AddExportRoute(services, router);
   AddHealthRoutes(services, router);
   AddAdminRoutes(services, router);
+  AddKvRoutes(services, router);
   AddUnknownApiRoutes(services, router);
 }
 
