@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include "common/thread_pool.h"
+#include "kv/alex_store.h"
 
 namespace tsdbd::kv {
 namespace {
@@ -33,6 +34,21 @@ Status RemoveTree(Env* env, const std::string& path) {
     }
   }
   return env->Remove(path);
+}
+
+void LogRecovery(const std::string& directory, const RecoveryReport& report) {
+  spdlog::info(
+      "kv store opened directory={} checkpoint_keys={} records={} segments={} seconds={:.3f}",
+      directory, report.checkpoint_keys, report.records, report.segments,
+      static_cast<double>(report.elapsed_ns) / kNanosPerSecond);
+  if (report.torn_tail) {
+    spdlog::warn("kv log cut at its torn end file={} offset={}", report.torn_tail->path,
+                 report.torn_tail->offset);
+  }
+  for (const Damage& damage : report.damages) {
+    spdlog::error("kv damage file={} offset={} what=\"{}\"", damage.path, damage.offset,
+                  damage.what);
+  }
 }
 
 bool Exists(Env* env, const std::string& path) {
@@ -200,6 +216,15 @@ StatusOr<std::unique_ptr<Store>> Keyspaces::OpenStore(const KeyspaceDefinition& 
   options.sync_mode = options_.sync_mode;
   options.sync_interval_ms = options_.sync_interval_ms;
   options.max_value_bytes = options_.max_value_bytes;
+  if (definition.backend == Backend::kAlex) {
+    RecoveryReport report;
+    AlexStoreOptions alex;
+    alex.store = std::move(options);
+    alex.now_ns = options_.now_ns;
+    ASSIGN_OR_RETURN(auto store, OpenAlexStore(env_, alex, &report));
+    LogRecovery(directory, report);
+    return store;
+  }
   return OpenRocksStore(
       std::move(options),
       {.cache = rocks_cache_, .hot_bytes = options_.hot_bytes, .now_ns = options_.now_ns});

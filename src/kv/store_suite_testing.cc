@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/check.h"
+#include "kv/alex_store.h"
 #include "kv/rocks_store.h"
 
 namespace tsdbd::kv {
@@ -20,11 +21,24 @@ StatusOr<std::unique_ptr<Store>> OpenRocks(const StoreOptions& options, NowFunct
   return OpenRocksStore(options, {.now_ns = std::move(now_ns)});
 }
 
+StatusOr<std::unique_ptr<Store>> OpenAlex(const StoreOptions& options, NowFunction now_ns) {
+  // Small, so that a test of some steps sees segments end and go, and checkpoints.
+  return OpenAlexStore(Env::Default(),
+                       {.store = options,
+                        .min_segment_bytes = 64 << 10,
+                        .max_segment_bytes = 256 << 10,
+                        .checkpoint_interval_bytes = 512 << 10,
+                        .upkeep_interval_ms = 5,
+                        .now_ns = std::move(now_ns)},
+                       nullptr);
+}
+
 }  // namespace
 
 std::vector<StoreKind> AllStoreKinds() {
   std::vector<StoreKind> kinds;
-  for (const StoreBackend& backend : {StoreBackend{.name = "Rocks", .open = OpenRocks}}) {
+  for (const StoreBackend& backend : {StoreBackend{.name = "Alex", .open = OpenAlex},
+                                      StoreBackend{.name = "Rocks", .open = OpenRocks}}) {
     kinds.push_back({.backend = backend, .key_type = KeyType::kBytes});
     kinds.push_back({.backend = backend, .key_type = KeyType::kInteger});
   }
