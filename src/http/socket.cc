@@ -82,6 +82,25 @@ void Socket::SendBody(std::string bytes) {
   }
 }
 
+void Socket::SendNow(std::string_view bytes) {
+  Flush();
+  if (!is_writing_ && !is_closing() && queue_.empty() && !bytes.empty()) {
+    // libuv does not change what it writes.
+    const uv_buf_t buffer =
+        uv_buf_init(const_cast<char*>(bytes.data()), static_cast<unsigned>(bytes.size()));
+    if (const int written = uv_try_write(stream(), &buffer, 1); written > 0) {
+      queued_bytes_ += static_cast<size_t>(written);
+      flushed_bytes_ += static_cast<size_t>(written);
+      bytes.remove_prefix(static_cast<size_t>(written));
+    }
+  }
+  if (!bytes.empty()) {
+    // An error shows itself again when this is flushed.
+    SendSmall(bytes);
+    Flush();
+  }
+}
+
 void Socket::Flush() {
   if (is_writing_ || is_closing() || queue_.empty()) {
     return;

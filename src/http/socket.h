@@ -45,6 +45,8 @@ class Socket {
   // Queue bytes; Flush hands them on. SendBody keeps a large string as it is, without a copy.
   void SendSmall(std::string_view bytes);
   void SendBody(std::string bytes);
+  // Flush, then hands these on without a copy as far as the kernel takes them now; queues the rest.
+  void SendNow(std::string_view bytes);
   // Writes what the kernel takes now and lets the loop write the rest.
   void Flush();
 
