@@ -7,6 +7,8 @@
 #include <spdlog/common.h>
 #include <toml++/toml.h>
 
+#include "server/redis_keyspaces.h"
+
 namespace tsdbd::server {
 namespace {
 
@@ -40,15 +42,34 @@ Status SplitListen(std::string_view listen, std::string* host, uint16_t* port) {
   return OkStatus();
 }
 
+std::string ShowListen(const std::string& host, uint16_t port) {
+  const bool is_ipv6 = host.find(':') != std::string::npos;
+  return fmt::format("\"{}:{}\"", is_ipv6 ? fmt::format("[{}]", host) : host, port);
+}
+
 ConfigKey ListenKey(std::string name, http::ServerOptions* options) {
   const auto set = [options](const ConfigValue& value) {
     const auto* text = std::get_if<std::string>(&value);
     return SplitListen(text == nullptr ? "" : *text, &options->host, &options->port);
   };
-  const auto show = [options] {
-    const bool is_ipv6 = options->host.find(':') != std::string::npos;
-    const std::string host = is_ipv6 ? fmt::format("[{}]", options->host) : options->host;
-    return fmt::format("\"{}:{}\"", host, options->port);
+  const auto show = [options] { return ShowListen(options->host, options->port); };
+  return {std::move(name), set, show};
+}
+
+// As ListenKey, but "" turns the server off.
+ConfigKey RespListenKey(std::string name, RespConfig* resp) {
+  const auto set = [resp](const ConfigValue& value) -> Status {
+    const auto* text = std::get_if<std::string>(&value);
+    const bool is_off = text != nullptr && text->empty();
+    if (!is_off) {
+      RETURN_IF_ERROR(
+          SplitListen(text == nullptr ? ":" : *text, &resp->server.host, &resp->server.port));
+    }
+    resp->enabled = !is_off;
+    return OkStatus();
+  };
+  const auto show = [resp] {
+    return resp->enabled ? ShowListen(resp->server.host, resp->server.port) : "\"\"";
   };
   return {std::move(name), set, show};
 }
@@ -172,6 +193,13 @@ void AddKvKeys(KvConfig* config, std::vector<ConfigKey>* keys) {
   keys->push_back(CountKey("kv.max_keyspaces", &options->max_keyspaces, {1, 10'000}));
   keys->push_back(SizeKey("kv.rocksdb_cache", &options->rocks_cache_bytes, {kMiB, kTiB}));
   keys->push_back(SizeKey("kv.hot_cache", &options->hot_bytes, {0, kTiB}));
+  resp::ServerOptions* server = &config->resp.server;
+  keys->push_back(RespListenKey("kv.resp_listen", &config->resp));
+  keys->push_back(TextKey("kv.resp_password", &config->resp.password));
+  keys->push_back(TextKey("kv.resp_databases", &config->resp.databases));
+  keys->push_back(CountKey("kv.resp_threads", &server->loop_count, {0, kMaxThreads}));
+  keys->push_back(CountKey("kv.resp_max_connections", &server->max_connections, {1, 1'000'000}));
+  keys->push_back(SizeKey("kv.resp_memory", &server->max_input_bytes, {kMiB, kTiB}));
 }
 
 std::optional<ConfigValue> ValueOf(const toml::node& node) {
@@ -297,6 +325,13 @@ Status CheckConfig(const Config& config) {
         "kv.max_value or kv.max_batch ({} bytes) is larger than http.body_memory ({} bytes): such "
         "a body could never be read",
         kv_body_bytes, config.http.max_bodies_total_bytes);
+  }
+  if (config.kv.resp.enabled && !config.kv.enabled) {
+    return InvalidArgument("kv.resp_listen is set, but kv.enabled is not");
+  }
+  const StatusOr<std::vector<std::string>> databases = RedisKeyspaceNames(config.kv.resp.databases);
+  if (!databases.ok()) {
+    return InvalidArgument("kv.resp_databases: {}", Message(databases.status()));
   }
   const int64_t retention_ns = config.database.retention_ns;
   if (retention_ns != 0 && retention_ns < config.database.partition_ns) {

@@ -18,6 +18,7 @@
 #include "ingest/line_protocol.h"
 #include "kv/keyspaces.h"
 #include "query/engine.h"
+#include "resp/server.h"
 #include "server/config_keys.h"
 #include "tsdb/database.h"
 
@@ -48,10 +49,18 @@ struct QueryConfig {
                  .fill_modifiers = true}};
 };
 
+struct RespConfig {
+  bool enabled = false;  // kv.resp_listen is not empty
+  resp::ServerOptions server;
+  std::string password;   // empty: none
+  std::string databases;  // names with commas between them; empty: db0 to db15
+};
+
 struct KvConfig {
   bool enabled = true;
   kv::KeyspacesOptions keyspaces;  // without its directory
   size_t max_batch_bytes = size_t{64} << 20;
+  RespConfig resp;
 };
 
 struct LogConfig {

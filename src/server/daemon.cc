@@ -45,6 +45,7 @@ Daemon::Daemon(Config config)
 Daemon::~Daemon() {
   // For a start that failed, or a caller that did not stop: nobody may use what goes away next.
   http_.Stop();
+  redis_.reset();
   services_.StopPools();
 }
 
@@ -54,6 +55,7 @@ Status Daemon::Start() {
   RETURN_IF_ERROR(OpenDatabase());
   RETURN_IF_ERROR(OpenKeyspaces());
   services_.SetKeyspaces(keyspaces_.get());
+  RETURN_IF_ERROR(StartRedis());
   services_.SetDatabase(database_.get());
   spdlog::info("ready data_dir={}", services_.config().data_dir);
   return OkStatus();
@@ -88,9 +90,24 @@ Status Daemon::OpenKeyspaces() {
   return OkStatus();
 }
 
+Status Daemon::StartRedis() {
+  const RespConfig& config = services_.config().kv.resp;
+  if (!config.enabled) {
+    return OkStatus();
+  }
+  auto redis = std::make_unique<RedisEndpoint>(services_.config().kv, keyspaces_.get());
+  RETURN_IF_ERROR(redis->Start());
+  redis_ = std::move(redis);
+  spdlog::info("resp listening address={} port={}", config.server.host, redis_->port());
+  return OkStatus();
+}
+
 Status Daemon::Stop() {
   const int64_t start_nanos = MonotonicNanos();
   http_.Stop();
+  if (redis_ != nullptr) {
+    redis_->Stop();
+  }
   services_.StopPools();
   const Status keyspaces = keyspaces_ != nullptr ? keyspaces_->Close() : OkStatus();
   const Status database = database_ != nullptr ? database_->Close() : OkStatus();
@@ -117,6 +134,9 @@ void Daemon::AddMetricSources() {
       CollectDatabase(services_.database(), writer);
       if (services_.keyspaces() != nullptr) {
         CollectKeyspaces(*services_.keyspaces(), writer);
+      }
+      if (redis_ != nullptr) {
+        redis_->Collect(writer);
       }
     }
   });

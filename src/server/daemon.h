@@ -1,6 +1,6 @@
 #pragma once
 // Daemon: the whole of tsdbd in one object. Builds its parts in order (pools, routes, HTTP server,
-// database, keyspaces) and stops them in reverse.
+// database, keyspaces, RESP server) and stops them in reverse.
 //
 // It listens before it recovers: a long replay then shows as 503 at /-/ready and 200 at
 // /-/healthy, not as a refused connection, and an address in use is found before minutes of work.
@@ -15,6 +15,7 @@
 #include "http/server.h"
 #include "kv/keyspaces.h"
 #include "server/config.h"
+#include "server/redis_endpoint.h"
 #include "server/services.h"
 #include "tsdb/database.h"
 
@@ -40,6 +41,7 @@ class Daemon {
  private:
   Status OpenDatabase();
   Status OpenKeyspaces();
+  Status StartRedis();
   void AddMetricSources();
 
   Services services_;
@@ -47,6 +49,7 @@ class Daemon {
   http::Server http_;
   std::unique_ptr<tsdb::Database> database_;
   std::unique_ptr<kv::Keyspaces> keyspaces_;  // null without kv.enabled
+  std::unique_ptr<RedisEndpoint> redis_;      // null without kv.resp_listen
 };
 
 }  // namespace tsdbd::server

@@ -1,0 +1,435 @@
+// DEL, EXPIRE, SCAN and the other commands that do not look into values (redis_command.h).
+
+#include "server/redis_key_commands.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "server/redis_expiry.h"
+#include "server/redis_service.h"
+#include "server/redis_session.h"
+#include "server/redis_text.h"
+
+namespace tsdbd::server {
+namespace {
+
+// SCAN's COUNT is a hint; a loop must not be held up for more than some hundred microseconds.
+constexpr int64_t kMaxScanCount = 1'000;
+constexpr int64_t kDefaultScanCount = 10;
+// KEYS answers in one piece. Whoever has more keys wants SCAN.
+constexpr size_t kMaxKeysReply = 1'000'000;
+constexpr size_t kMaxKeysBytes = size_t{256} << 20;
+
+constexpr std::string_view kWrongCursor = "ERR invalid cursor";
+
+int64_t RoundToSeconds(int64_t millis) {
+  return (millis + 500) / 1'000;
+}
+
+// Replies -2 for no key, -1 for one that never expires, else what `figure` makes of the moment.
+template <typename Figure>
+void ReplyExpiry(RedisCall* call, const kv::Entry* entry, Figure figure) {
+  if (entry == nullptr) {
+    call->reply().Integer(-2);
+  } else if (entry->expires_ns == kv::kNeverExpires) {
+    call->reply().Integer(-1);
+  } else {
+    call->reply().Integer(figure(ExpiryMillis(*entry)));
+  }
+}
+
+struct ExpireConditions {
+  bool nx = false;
+  bool xx = false;
+  bool gt = false;
+  bool lt = false;
+
+  // A key that never expires counts as one that does so after all others.
+  bool Allow(int64_t old_ns, int64_t new_ns) const {
+    const bool has_old = old_ns != kv::kNeverExpires;
+    return !(nx && has_old) && !(xx && !has_old) && !(gt && (!has_old || new_ns <= old_ns)) &&
+           !(lt && has_old && new_ns >= old_ns);
+  }
+};
+
+bool ReadConditions(RedisCall* call, ExpireConditions* conditions) {
+  for (size_t i = 3; i < call->size(); ++i) {
+    if (call->Is(i, "nx")) {
+      conditions->nx = true;
+    } else if (call->Is(i, "xx")) {
+      conditions->xx = true;
+    } else if (call->Is(i, "gt")) {
+      conditions->gt = true;
+    } else if (call->Is(i, "lt")) {
+      conditions->lt = true;
+    } else {
+      return call->Refuse(fmt::format("ERR Unsupported option {}", (*call)[i]));
+    }
+  }
+  if (conditions->nx && (conditions->xx || conditions->gt || conditions->lt)) {
+    return call->Refuse("ERR NX and XX, GT or LT options at the same time are not compatible");
+  }
+  if (conditions->gt && conditions->lt) {
+    return call->Refuse("ERR GT and LT options at the same time are not compatible");
+  }
+  return true;
+}
+
+void Expire(RedisCall* call, ExpiryUnit unit, bool is_moment) {
+  ExpireConditions conditions;
+  int64_t number = 0;
+  int64_t expires_ns = 0;
+  if (!ReadConditions(call, &conditions) || !call->ReadInteger(2, &number)) {
+    return;
+  }
+  if (!ToExpiry(number, unit, is_moment, call->now_ms(), &expires_ns)) {
+    call->Refuse(fmt::format("ERR invalid expire time in '{}' command", call->command().name));
+    return;
+  }
+  const std::string_view key = (*call)[1];
+  std::string value;
+  call->Update(key, [&](const kv::Entry* current, kv::WriteBatch* batch, resp::ReplyWriter* reply) {
+    if (current == nullptr || !conditions.Allow(current->expires_ns, expires_ns)) {
+      reply->Integer(0);
+      return;
+    }
+    reply->Integer(1);
+    if (expires_ns <= call->now_ns()) {
+      batch->Delete(key);
+    } else {
+      value = current->value;
+      batch->Put(key, value, expires_ns);
+    }
+  });
+}
+
+void Rename(RedisCall* call, bool only_if_absent) {
+  const std::string_view from = (*call)[1];
+  const std::string_view to = (*call)[2];
+  const bool is_same = from == to;
+  const bool is_taken = only_if_absent && CountExisting(call, call->arguments().subspan(2)) > 0;
+  std::string value;
+  call->Update(from,
+               [&](const kv::Entry* current, kv::WriteBatch* batch, resp::ReplyWriter* reply) {
+                 if (current == nullptr) {
+                   reply->Error("ERR no such key");
+                   return;
+                 }
+                 if (!is_same && !is_taken) {
+                   value = current->value;
+                   batch->Put(to, value, current->expires_ns);
+                   batch->Delete(from);
+                 }
+                 if (only_if_absent) {
+                   reply->Integer(is_same || is_taken ? 0 : 1);
+                 } else {
+                   reply->Ok();
+                 }
+               });
+}
+
+// Cursors as clients see them: a number, 0 at the beginning and at the end. Where keys are in hash
+// order the store's 8 bytes are that number; other cursors are kept, by a number of their own.
+class ScanCursor {
+ public:
+  explicit ScanCursor(RedisCall* call) : call_(call) {}
+
+  bool Read(std::string_view text, std::string* cursor) {
+    uint64_t number = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
+    if (error != std::errc() || stop != end || text.empty()) {
+      return call_->Refuse(kWrongCursor);
+    }
+    if (number == 0) {
+      cursor->clear();
+      return true;
+    }
+    if (!call_->store().is_ordered()) {
+      const auto bytes = kv::IntegerKey(number);
+      cursor->assign(bytes.data(), bytes.size());
+      return true;
+    }
+    const std::optional<std::string> kept = call_->service().cursors().Find(number);
+    if (!kept) {
+      return call_->Refuse(kWrongCursor);
+    }
+    *cursor = *kept;
+    return true;
+  }
+
+  std::string Text(std::string cursor) {
+    if (cursor.empty()) {
+      return "0";
+    }
+    return std::to_string(call_->store().is_ordered()
+                              ? call_->service().cursors().Keep(std::move(cursor))
+                              : kv::IntegerOfKey(cursor));
+  }
+
+ private:
+  RedisCall* const call_;
+};
+
+struct ScanOptions {
+  std::string_view pattern = "*";
+  int64_t count = kDefaultScanCount;
+  bool wants_strings = true;  // there are no other values
+};
+
+bool ReadScanOptions(RedisCall* call, ScanOptions* options) {
+  for (size_t i = 2; i < call->size(); i += 2) {
+    const bool has_value = i + 1 < call->size();
+    if (has_value && call->Is(i, "count")) {
+      if (!call->ReadInteger(i + 1, &options->count)) {
+        return false;
+      }
+      if (options->count < 1) {
+        return call->RefuseSyntax();
+      }
+    } else if (has_value && call->Is(i, "match")) {
+      options->pattern = (*call)[i + 1];
+    } else if (has_value && call->Is(i, "type")) {
+      options->wants_strings = call->Is(i + 1, "string");
+    } else {
+      return call->RefuseSyntax();
+    }
+  }
+  return true;
+}
+
+// FLUSHDB and FLUSHALL take ASYNC or SYNC; here both wait.
+bool CheckFlushOption(RedisCall* call) {
+  return call->size() == 1 ||
+         (call->size() == 2 && (call->Is(1, "async") || call->Is(1, "sync"))) ||
+         call->RefuseSyntax();
+}
+
+uint64_t RandomNumber() {
+  thread_local std::mt19937_64 generator{std::random_device()()};
+  return generator();
+}
+
+}  // namespace
+
+size_t CountExisting(RedisCall* call, std::span<const std::string_view> keys) {
+  std::vector<kv::Entry> entries(keys.size());
+  std::vector<Status> statuses(keys.size());
+  call->view().GetMany(keys, entries, statuses);
+  return static_cast<size_t>(std::count_if(statuses.begin(), statuses.end(),
+                                           [](const Status& status) { return status.ok(); }));
+}
+
+void ReadExists(RedisCall* call, std::span<const kv::Entry* const> entries) {
+  call->reply().Integer(std::count_if(entries.begin(), entries.end(),
+                                      [](const kv::Entry* entry) { return entry != nullptr; }));
+}
+
+void ReadType(RedisCall* call, std::span<const kv::Entry* const> entries) {
+  call->reply().Simple(entries[0] == nullptr ? "none" : "string");
+}
+
+void ReadTtl(RedisCall* call, std::span<const kv::Entry* const> entries) {
+  ReplyExpiry(call, entries[0], [&](int64_t millis) {
+    return RoundToSeconds(std::max<int64_t>(millis - call->now_ms(), 0));
+  });
+}
+
+void ReadPTtl(RedisCall* call, std::span<const kv::Entry* const> entries) {
+  ReplyExpiry(call, entries[0],
+              [&](int64_t millis) { return std::max<int64_t>(millis - call->now_ms(), 0); });
+}
+
+void ReadExpireTime(RedisCall* call, std::span<const kv::Entry* const> entries) {
+  ReplyExpiry(call, entries[0], RoundToSeconds);
+}
+
+void ReadPExpireTime(RedisCall* call, std::span<const kv::Entry* const> entries) {
+  ReplyExpiry(call, entries[0], [](int64_t millis) { return millis; });
+}
+
+void RunDel(RedisCall* call) {
+  if (call->size() == 2) {
+    const std::string_view key = (*call)[1];
+    call->Update(key,
+                 [&](const kv::Entry* current, kv::WriteBatch* batch, resp::ReplyWriter* reply) {
+                   reply->Integer(current == nullptr ? 0 : 1);
+                   if (current != nullptr) {
+                     batch->Delete(key);
+                   }
+                 });
+    return;
+  }
+  // Named twice it is deleted and counted once.
+  std::vector<std::string_view> keys(call->arguments().begin() + 1, call->arguments().end());
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  const size_t existing = CountExisting(call, keys);
+  kv::WriteBatch batch;
+  for (const std::string_view key : keys) {
+    batch.Delete(key);
+  }
+  call->Write(batch, fmt::format(":{}\r\n", existing));
+}
+
+void RunExpire(RedisCall* call) {
+  Expire(call, ExpiryUnit::kSeconds, /*is_moment=*/false);
+}
+
+void RunPExpire(RedisCall* call) {
+  Expire(call, ExpiryUnit::kMillis, /*is_moment=*/false);
+}
+
+void RunExpireAt(RedisCall* call) {
+  Expire(call, ExpiryUnit::kSeconds, /*is_moment=*/true);
+}
+
+void RunPExpireAt(RedisCall* call) {
+  Expire(call, ExpiryUnit::kMillis, /*is_moment=*/true);
+}
+
+void RunPersist(RedisCall* call) {
+  const std::string_view key = (*call)[1];
+  std::string value;
+  call->Update(key, [&](const kv::Entry* current, kv::WriteBatch* batch, resp::ReplyWriter* reply) {
+    const bool expires = current != nullptr && current->expires_ns != kv::kNeverExpires;
+    reply->Integer(expires ? 1 : 0);
+    if (expires) {
+      value = current->value;
+      batch->Put(key, value);
+    }
+  });
+}
+
+void RunRename(RedisCall* call) {
+  Rename(call, /*only_if_absent=*/false);
+}
+
+void RunRenameNx(RedisCall* call) {
+  Rename(call, /*only_if_absent=*/true);
+}
+
+void RunScan(RedisCall* call) {
+  ScanCursor cursors(call);
+  ScanOptions options;
+  std::string cursor;
+  if (!cursors.Read((*call)[1], &cursor) || !ReadScanOptions(call, &options)) {
+    return;
+  }
+  std::string keys;
+  resp::ReplyWriter key_writer(&keys, call->reply().protocol());
+  int64_t matches = 0;
+  std::string next;
+  const Status status = call->view().Scan(
+      {.cursor = cursor, .limit = static_cast<size_t>(std::min(options.count, kMaxScanCount))},
+      [&](const kv::Entry& entry) {
+        if (options.wants_strings && MatchesGlob(options.pattern, entry.key)) {
+          key_writer.Bulk(entry.key);
+          ++matches;
+        }
+        return true;
+      },
+      &next);
+  if (!status.ok()) {
+    call->Refuse(status.code() == StatusCode::kInvalidArgument ? std::string(kWrongCursor)
+                                                               : RedisErrorText(status));
+    return;
+  }
+  call->reply().BeginArray(2);
+  call->reply().Bulk(cursors.Text(std::move(next)));
+  call->reply().BeginArray(static_cast<size_t>(matches));
+  call->reply().out()->append(keys);
+}
+
+void RunKeys(RedisCall* call) {
+  std::string keys;
+  resp::ReplyWriter key_writer(&keys, call->reply().protocol());
+  size_t matches = 0;
+  std::string next;
+  const Status status = call->view().Scan(
+      {},
+      [&](const kv::Entry& entry) {
+        if (MatchesGlob((*call)[1], entry.key)) {
+          key_writer.Bulk(entry.key);
+          ++matches;
+        }
+        return matches <= kMaxKeysReply && keys.size() <= kMaxKeysBytes;
+      },
+      &next);
+  if (!status.ok()) {
+    call->Refuse(RedisErrorText(status));
+  } else if (matches > kMaxKeysReply || keys.size() > kMaxKeysBytes) {
+    call->Refuse(fmt::format("ERR more than {} keys or {} MiB of them match: use SCAN",
+                             kMaxKeysReply, kMaxKeysBytes >> 20));
+  } else {
+    call->reply().BeginArray(matches);
+    call->reply().out()->append(keys);
+  }
+}
+
+void RunRandomKey(RedisCall* call) {
+  // The first key behind a random place, or the first of all if none is behind.
+  const auto place = kv::IntegerKey(RandomNumber());
+  const std::string_view bytes(place.data(), place.size());
+  std::string key;
+  bool is_found = false;
+  const auto take = [&](const kv::Entry& entry) {
+    key = entry.key;
+    is_found = true;
+    return false;
+  };
+  kv::ScanRange range{.limit = 1};
+  (call->store().is_ordered() ? range.from : range.cursor) = bytes;
+  std::string next;
+  Status status = call->view().Scan(range, take, &next);
+  if (status.ok() && !is_found) {
+    status = call->view().Scan({.limit = 1}, take, &next);
+  }
+  if (!status.ok()) {
+    call->Refuse(RedisErrorText(status));
+  } else if (is_found) {
+    call->reply().Bulk(key);
+  } else {
+    call->reply().Null();
+  }
+}
+
+void RunDbSize(RedisCall* call) {
+  call->reply().Integer(static_cast<int64_t>(call->store().stats().keys));
+}
+
+void RunFlushDb(RedisCall* call) {
+  if (!CheckFlushOption(call)) {
+    return;
+  }
+  if (const Status status = call->store().Clear(); !status.ok()) {
+    call->Refuse(RedisErrorText(status));
+    return;
+  }
+  call->reply().Ok();
+}
+
+void RunFlushAll(RedisCall* call) {
+  if (!CheckFlushOption(call)) {
+    return;
+  }
+  RedisDatabases& databases = call->service().databases();
+  for (size_t i = 0; i < databases.count(); ++i) {
+    const std::shared_ptr<kv::Store> store = databases.Find(i).store;
+    if (store == nullptr) {
+      continue;
+    }
+    if (const Status status = store->Clear(); !status.ok()) {
+      call->Refuse(RedisErrorText(status));
+      return;
+    }
+  }
+  call->reply().Ok();
+}
+
+}  // namespace tsdbd::server

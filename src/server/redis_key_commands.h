@@ -1,0 +1,37 @@
+#pragma once
+// Commands on keys and keyspaces, for the table (redis_command.h).
+
+#include <span>
+#include <string_view>
+
+#include "server/redis_command.h"
+
+namespace tsdbd::server {
+
+void ReadExists(RedisCall* call, std::span<const kv::Entry* const> entries);
+void ReadType(RedisCall* call, std::span<const kv::Entry* const> entries);
+void ReadTtl(RedisCall* call, std::span<const kv::Entry* const> entries);
+void ReadPTtl(RedisCall* call, std::span<const kv::Entry* const> entries);
+void ReadExpireTime(RedisCall* call, std::span<const kv::Entry* const> entries);
+void ReadPExpireTime(RedisCall* call, std::span<const kv::Entry* const> entries);
+
+void RunDel(RedisCall* call);
+void RunExpire(RedisCall* call);
+void RunPExpire(RedisCall* call);
+void RunExpireAt(RedisCall* call);
+void RunPExpireAt(RedisCall* call);
+void RunPersist(RedisCall* call);
+void RunRename(RedisCall* call);
+void RunRenameNx(RedisCall* call);
+
+void RunScan(RedisCall* call);
+void RunKeys(RedisCall* call);
+void RunRandomKey(RedisCall* call);
+void RunDbSize(RedisCall* call);
+void RunFlushDb(RedisCall* call);
+void RunFlushAll(RedisCall* call);
+
+// How many of `keys` are there, each counted as often as it is named.
+size_t CountExisting(RedisCall* call, std::span<const std::string_view> keys);
+
+}  // namespace tsdbd::server
