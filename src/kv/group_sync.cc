@@ -54,11 +54,11 @@ Status GroupSync::Sync() {
   CondVar finished;
   bool is_done = false;
   Status result;
+  bool is_late = false;
   {
     MutexLock lock(&mutex_);
-    if (is_closing_ || !health_.ok()) {
-      is_done = true;
-    } else {
+    is_late = is_closing_ || !health_.ok();
+    if (!is_late) {
       sync_wanted_ = true;
       waiting_.push_back([&](const Status& status) {
         MutexLock done_lock(&mutex);
@@ -69,7 +69,7 @@ Status GroupSync::Sync() {
       thread_waits_ = false;
     }
   }
-  if (is_done) {
+  if (is_late) {
     return SyncNow();
   }
   work_.NotifyOne();
