@@ -28,12 +28,12 @@ std::string StorePath(const std::string& folder, uint64_t number) {
 
 // A folder with all that is in it, or a file.
 Status RemoveTree(Env* env, const std::string& path) {
-  if (const auto names = env->List(path); names.ok()) {
-    for (const std::string& name : *names) {
-      RETURN_IF_ERROR(RemoveTree(env, path + "/" + name));
-    }
+  const auto names = env->List(path);
+  Status status;
+  for (size_t i = 0; names.ok() && i < names->size() && status.ok(); ++i) {
+    status = RemoveTree(env, fmt::format("{}/{}", path, (*names)[i]));
   }
-  return env->Remove(path);
+  return status.ok() ? env->Remove(path) : status;
 }
 
 void LogRecovery(const std::string& directory, const RecoveryReport& report) {
@@ -195,16 +195,20 @@ Status Keyspaces::OpenDefined(KeyspaceInfo* info) {
   if (!Exists(env_, path)) {
     return DataLoss("{}: there is no such folder", path);
   }
-  // Stores of keyspaces of this name that were dropped.
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, env_->List(folder));
-  for (const std::string& name : names) {
-    const std::string child = folder + "/" + name;
-    if ((name.starts_with(kStorePrefix) && child != path) || name == "dropped") {
-      RETURN_IF_ERROR(RemoveTree(env_, child));
-    }
-  }
+  RETURN_IF_ERROR(RemoveOtherStores(folder, path));
   ASSIGN_OR_RETURN(auto store, OpenStore(info->definition, path));
   info->keyspace = Share(info->name, info->definition, std::move(store), path);
+  return OkStatus();
+}
+
+Status Keyspaces::RemoveOtherStores(const std::string& folder, const std::string& store_path) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, env_->List(folder));
+  for (const std::string& name : names) {
+    const std::string path = fmt::format("{}/{}", folder, name);
+    if ((name.starts_with(kStorePrefix) && path != store_path) || path == DroppedPath(folder)) {
+      RETURN_IF_ERROR(RemoveTree(env_, path));
+    }
+  }
   return OkStatus();
 }
 

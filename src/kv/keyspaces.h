@@ -118,6 +118,9 @@ class Keyspaces {
   // Opens the keyspace in folder `name`; nothing if the folder is what is left of one.
   std::optional<KeyspaceInfo> OpenFolder(const std::string& name) REQUIRES(admin_mutex_);
   Status OpenDefined(KeyspaceInfo* info) REQUIRES(admin_mutex_);
+  // Those of keyspaces of the same name that were dropped.
+  Status RemoveOtherStores(const std::string& folder, const std::string& store_path)
+      REQUIRES(admin_mutex_);
   StatusOr<std::unique_ptr<Store>> OpenStore(const KeyspaceDefinition& definition,
                                              const std::string& directory);
   std::shared_ptr<Keyspace> Share(std::string name, const KeyspaceDefinition& definition,

@@ -27,7 +27,7 @@ constexpr double kBloomBitsPerKey = 10;
 // then skips its skip list.
 constexpr double kMemtableBloomShare = 0.05;
 // Point reads fetch whole blocks: 4 KiB hold some 20 values of 200 bytes.
-constexpr size_t kBlockBytes = 4 << 10;
+constexpr size_t kBlockBytes = size_t{4} << 10;
 // Bounds what a start replays, as wal segments of all memtables are kept until those are flushed.
 constexpr uint64_t kMaxLogBytes = uint64_t{256} << 20;
 // A file that no compaction touched for so long is compacted alone, so that expired entries in it

@@ -46,6 +46,10 @@ class RocksStore final : public Store {
   Status CheckKey(std::string_view key) const;
   // The caller holds the locks of all keys of the batch.
   Status Apply(const WriteBatch& batch, uint64_t* version);
+  // One try of an Update under the locks `held`. False if its batch needs more, which `needed`
+  // gets.
+  StatusOr<bool> TryUpdate(std::string_view key, const Edit& edit, KeyLocks::Mask held,
+                           KeyLocks::Mask* needed, uint64_t* version);
   Status PutInto(const WriteBatch& batch, uint64_t version);
   Status ResumeWithSpace();
 
@@ -112,28 +116,35 @@ Status RocksStore::Write(const WriteBatch& batch, Done done, uint64_t* version) 
 
 Status RocksStore::Update(std::string_view key, const Edit& edit, Done done, uint64_t* version) {
   RETURN_IF_ERROR(CheckKey(key));
-  KeyLocks::Mask mask = KeyLocks::MaskOf(key);
+  KeyLocks::Mask held = KeyLocks::MaskOf(key);
   for (bool is_applied = false; !is_applied;) {
-    const KeyLocks::Guard guard(&locks_, mask);
-    PinnedRecord pinned;
-    Entry current;
-    const Status status = ReadLatest(&state_, key, &pinned, &current);
-    if (!status.ok() && !absl::IsNotFound(status)) {
-      return status;
-    }
-    WriteBatch batch;
-    edit(status.ok() ? &current : nullptr, &batch);
-    RETURN_IF_ERROR(CheckOperations(batch));
-    // Locks are taken in one order, so those of more keys cannot be added to what is held.
-    const KeyLocks::Mask needed = mask | MaskOf(batch);
-    is_applied = needed == mask;
-    if (is_applied) {
-      RETURN_IF_ERROR(Apply(batch, version));
-    }
-    mask = needed;
+    KeyLocks::Mask needed = 0;
+    ASSIGN_OR_RETURN(is_applied, TryUpdate(key, edit, held, &needed, version));
+    held = needed;
   }
   group_sync_->Add(std::move(done));
   return OkStatus();
+}
+
+StatusOr<bool> RocksStore::TryUpdate(std::string_view key, const Edit& edit, KeyLocks::Mask held,
+                                     KeyLocks::Mask* needed, uint64_t* version) {
+  const KeyLocks::Guard guard(&locks_, held);
+  PinnedRecord pinned;
+  Entry current;
+  Status status = ReadLatest(&state_, key, &pinned, &current);
+  if (!status.ok() && !absl::IsNotFound(status)) {
+    return status;
+  }
+  WriteBatch batch;
+  edit(status.ok() ? &current : nullptr, &batch);
+  RETURN_IF_ERROR(CheckOperations(batch));
+  // Locks are taken in one order, so those of more keys cannot be added to what is held.
+  *needed = held | MaskOf(batch);
+  if (*needed != held) {
+    return false;
+  }
+  RETURN_IF_ERROR(Apply(batch, version));
+  return true;
 }
 
 Status RocksStore::Apply(const WriteBatch& batch, uint64_t* version) {
