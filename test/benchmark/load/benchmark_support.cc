@@ -53,9 +53,12 @@ std::string_view SyncModeName(wal::SyncMode sync) {
   return "?";
 }
 
+std::string CpuLine() {
+  return fmt::format("{}, {} cores", CpuModel(), std::thread::hardware_concurrency());
+}
+
 std::string MachineLine(wal::SyncMode sync) {
-  return fmt::format("{}, {} cores; wal.sync={}", CpuModel(), std::thread::hardware_concurrency(),
-                     SyncModeName(sync));
+  return fmt::format("{}; wal.sync={}", CpuLine(), SyncModeName(sync));
 }
 
 double ProcessCpuSeconds() {

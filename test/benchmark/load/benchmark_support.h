@@ -24,7 +24,9 @@ class ScratchFolder {
   std::string path_;
 };
 
-// "AMD EPYC, 2 cores; wal.sync=always"
+// "AMD EPYC, 2 cores"
+std::string CpuLine();
+// The same with "; wal.sync=always".
 std::string MachineLine(wal::SyncMode sync);
 std::string_view SyncModeName(wal::SyncMode sync);
 
