@@ -110,7 +110,7 @@ class AlexMap {
 
   // An inner node on the way to a leaf, and the slot taken there.
   struct Step {
-    NodeSlot self;  // in its parent
+    alex::NodeRef ref;
     InnerNode* node;
     uint32_t index;
   };
@@ -132,67 +132,57 @@ class AlexMap {
     return payload;
   }
 
-  // One of many: their cache lines stay in the first cache, those of a version in each node would
-  // be one more miss. Readers of a node that shares another's version only try again.
-  Version& VersionOf(const void* node) const {
-    const auto address = reinterpret_cast<uint64_t>(node) / alex::kLineBytes;
-    return versions_[address * 0x9E3779B97F4A7C15u >> (64 - kVersionBits)];
+  // Of a node. There are fewer than nodes, so that they stay in the first cache: one in each node
+  // would be one more miss. Readers of a node that shares another's only try again now and then.
+  Version* VersionOf(const void* node) const {
+    return &versions_[reinterpret_cast<uint64_t>(node) * 0x9E3779B97F4A7C15u >>
+                      (64 - kVersionBits)];
   }
   // Runs `read` until nothing changed meanwhile.
   template <typename Reader>
-  static auto ReadConsistently(const Version& version, Reader read) {
+  [[gnu::always_inline]] static auto ReadConsistently(const Version* version, Reader read) {
     while (true) {
-      const uint64_t before = version.load(std::memory_order_acquire);
-      if (before % 2 == 0) [[likely]] {
-        const auto result = read();
-        if (version.load(std::memory_order_relaxed) == before) [[likely]] {
-          return result;
-        }
+      const uint64_t before = version->load(std::memory_order_acquire);
+      const auto result = read();
+      alex::EndOfLoads();
+      const uint64_t after = version->load(std::memory_order_relaxed);
+      if (((before ^ after) | before % 2) == 0) [[likely]] {
+        return result;
       }
       __builtin_ia32_pause();
     }
   }
 
-  NodeSlot LocateLeaf(uint64_t bits) const {
-    NodeSlot slot = ReadConsistently(root_version_, [&] { return root_.LoadAll(); });
-    for (auto ref = alex::NodeRef::Of(slot); !ref.is_leaf; ref = alex::NodeRef::Of(slot)) {
-      slot = ReadConsistently(VersionOf(ref.node), [&] {
-        const int64_t i = InnerNode::Search(ref, slot.key, bits);
-        return static_cast<const InnerNode*>(ref.node)->slots()[std::max<int64_t>(i, 0)].LoadAll();
-      });
+  // A leaf that was the one for `bits` at some time since the call began, unless the writer came
+  // between: then any leaf. Not for kNoKey.
+  [[gnu::always_inline]] alex::NodeRef GuessLeaf(uint64_t bits) const {
+    alex::NodeRef ref(*root_.load(std::memory_order_acquire));
+    while (!ref.is_leaf()) {
+      const int64_t i = std::max<int64_t>(InnerNode::Search(ref, bits), 0);
+      ref = alex::NodeRef(InnerNode::LoadSlot(ref, i));
     }
-    return slot;
+    return ref;
   }
+  // The same, certainly.
+  alex::NodeRef LocateLeaf(uint64_t bits) const;
 
-  // What the leaf behind `slot` has.
-  bool FindIn(const NodeSlot& slot, uint64_t bits, Payload* payload) const {
-    const auto ref = alex::NodeRef::Of(slot);
-    const auto result = ReadConsistently(VersionOf(ref.node), [&] {
-      std::pair<bool, Words> found{false, {}};
-      const int64_t i = LeafNode::Search(ref, slot.key, bits);
-      if (i >= 0) {
-        const LeafSlot at = static_cast<const LeafNode*>(ref.node)->slots()[i].LoadAll();
-        found = {at.key == bits, at.words};
-      }
-      return found;
-    });
-    if (result.first) {
-      *payload = ToPayload(result.second);
+  // A leaf that has the key is the right one, however it was found. Only to say that a key is not
+  // there takes certainty.
+  [[gnu::always_inline]] bool FindIn(const alex::NodeRef& leaf, uint64_t bits,
+                                     Payload* payload) const {
+    const Version* version = VersionOf(leaf.node());
+    const uint64_t before = version->load(std::memory_order_acquire);
+    const LeafSlot slot = LeafNode::LoadSlot(leaf, LeafNode::Guess(leaf, bits));
+    alex::EndOfLoads();
+    const uint64_t after = version->load(std::memory_order_relaxed);
+    if (slot.key != bits || ((before ^ after) | before % 2) != 0) [[unlikely]] {
+      return FindCertainly(bits, payload);
     }
-    return result.first;
+    *payload = ToPayload(slot.words);
+    return true;
   }
-
-  bool FindLargest(Payload* payload) const {
-    const auto [exists, words] = ReadConsistently(VersionOf(&largest_), [&] {
-      const LeafSlot slot = largest_.LoadAll();
-      return std::pair(slot.key == alex::kNoKey, slot.words);
-    });
-    if (exists) {
-      *payload = ToPayload(words);
-    }
-    return exists;
-  }
-
+  bool FindCertainly(uint64_t bits, Payload* payload) const;
+  bool FindLargest(Payload* payload) const;
   static LeafNode* Next(const LeafNode* leaf) {
     return __atomic_load_n(&leaf->next, __ATOMIC_ACQUIRE);
   }
@@ -208,18 +198,20 @@ class AlexMap {
     }
   }
 
-  static size_t CopyUp(const LeafNode* leaf, const NodeSlot& slot, uint64_t bound,
-                       bool is_exclusive, std::span<Pair> pairs, bool* is_at_end);
-  static size_t CopyDown(const LeafNode* leaf, uint64_t bound, std::span<Pair> pairs,
+  static alex::NodeRef RefOf(const LeafNode* leaf);
+  static size_t CopyUp(const alex::NodeRef& leaf, int64_t from, uint64_t bound,
+                       std::span<Pair> pairs, bool* is_at_end);
+  static size_t CopyDown(const alex::NodeRef& leaf, uint64_t bound, std::span<Pair> pairs,
                          bool* is_at_end);
 
   std::optional<Payload> Write(uint64_t bits, const Words& words, bool replace);
   std::optional<Payload> WriteLargest(const Words& words, bool replace);
+  void SetLargest(bool exists, const Words& words);
   std::optional<Payload> EraseLargest();
-  void InsertInto(LeafNode* leaf, const NodeSlot& leaf_slot, int64_t last, const LeafSlot& slot);
-  void AppendToFull(LeafNode* leaf, const NodeSlot& leaf_slot, const LeafSlot& slot);
+  void InsertInto(const alex::NodeRef& ref, int64_t last, const LeafSlot& slot);
+  void AppendToFull(LeafNode* leaf, const LeafSlot& slot);
   void Rebuild(LeafNode* leaf, const LeafSlot* added);
-  NodeSlot Descend(uint64_t bits);
+  alex::NodeRef Descend(uint64_t bits);
   void ReplaceLeaf(LeafNode* leaf, std::vector<NodeSlot> nodes);
   void ReplaceChild(size_t depth, std::vector<NodeSlot> nodes);
   void RemoveChild(size_t depth);
@@ -231,9 +223,7 @@ class AlexMap {
   void LinkAll(LeafNode* left, const std::vector<NodeSlot>& leaves, LeafNode* right);
   NodeSlot NewLeaf(uint32_t capacity, uint64_t key, double slope);
 
-  static LeafNode* LeafOf(const NodeSlot& slot) {
-    return reinterpret_cast<LeafNode*>(slot.words[0]);
-  }
+  static LeafNode* LeafOf(const NodeSlot& slot) { return LeafNode::Of(slot); }
   void AddBytes(size_t bytes) {
     memory_bytes_.store(memory_bytes_.load(std::memory_order_relaxed) + bytes,
                         std::memory_order_relaxed);
@@ -254,7 +244,7 @@ class AlexMap {
     auto nodes =
         alex::BuildNodes<3>(children.size(), room_behind, [&](size_t i) { return children[i]; });
     for (const NodeSlot& node : nodes) {
-      AddBytes(reinterpret_cast<InnerNode*>(node.words[0])->bytes());
+      AddBytes(InnerNode::Of(node)->bytes());
     }
     return nodes;
   }
@@ -268,6 +258,9 @@ class AlexMap {
         nullptr, node, bytes);
   }
 
+  static constexpr uint32_t kVersionBits = 8;
+  // What a scan reads at once, and again if the writer comes between.
+  static constexpr size_t kScanChunk = 128;
   // How many slots an insert moves at most before the leaf is built anew.
   static constexpr uint32_t kReach = 128;
   static constexpr uint32_t kFirstCapacity = 8;
@@ -275,15 +268,16 @@ class AlexMap {
   static constexpr uint32_t kTailCapacity = alex::Limits<kWords>::kMaxKeys;
   // A leaf with fewer than a slot in so many filled shrinks.
   static constexpr uint32_t kSparse = 4;
-  static constexpr uint32_t kVersionBits = 10;
 
   EpochGate* const gate_;
   // Shared.
   mutable std::array<Version, size_t{1} << kVersionBits> versions_ = {};
-  mutable Version root_version_ = 0;
-  NodeSlot root_ = {};
-  // The key kNoKey, which the tree cannot have; its slot has it if it is there, or else 0.
-  LeafSlot largest_ = {};
+  // The root's slot, which never changes: another root has another one.
+  std::atomic<const NodeSlot*> root_ = nullptr;
+  // The key kNoKey, which the tree cannot have, with a version of its own.
+  mutable Version largest_version_ = 0;
+  uint64_t has_largest_ = 0;
+  Words largest_ = {};
   std::atomic<size_t> size_ = 0;
   std::atomic<size_t> memory_bytes_ = 0;
   // The writer's.

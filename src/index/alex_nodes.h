@@ -21,126 +21,192 @@
 
 #include "common/check.h"
 #include "index/alex_search.h"
+#include "index/node_pool.h"
 
 namespace tsdbd::index::alex {
 
 inline constexpr size_t kLineBytes = 64;
 
 // What a reader has to know of a node before it touches it; lies in the parent's slot, so that the
-// first memory of the node that a search needs is the slot that it looks for.
-struct NodeRef {
-  void* node = nullptr;
-  Model model;
-  uint32_t capacity = 0;  // at most kMaxCapacity
-  bool is_leaf = true;
-  bool is_fenced = false;
+// first memory of a leaf that a look-up needs is the slot that it looks for.
+// Where the node is and how large shares a word, so that a reader who comes while the writer
+// changes the slot is led to some node, and reads nothing outside it. The model is only a hint.
+class NodeRef {
+ public:
+  struct Shape {
+    uint32_t capacity;  // a multiple of 8
+    bool is_leaf;
+    bool is_fenced;
+  };
 
-  static constexpr uint32_t kCapacityBits = 24;
-  static constexpr uint32_t kLeafBit = 1u << kCapacityBits;
-  static constexpr uint32_t kFencedBit = 2u << kCapacityBits;
+  NodeRef() = default;
+  NodeRef(uint64_t base, const void* node, const Model& model, const Shape& shape)
+      : base_(base),
+        node_(reinterpret_cast<uint64_t>(node) | uint64_t{shape.capacity / 8} << kCapacityShift |
+              (shape.is_leaf ? kLeafBit : 0) | (shape.is_fenced ? kFencedBit : 0)),
+        multiplier_(model.multiplier),
+        offset_(static_cast<uint64_t>(model.offset)) {}
+  explicit NodeRef(const Slot<3>& slot)
+      : base_(slot.key), node_(slot.words[0]), multiplier_(slot.words[1]), offset_(slot.words[2]) {}
+  Slot<3> ToSlot() const { return {base_, {node_, multiplier_, offset_}}; }
 
-  static NodeRef Of(const Slot<3>& slot) {
-    NodeRef ref;
-    ref.node = reinterpret_cast<void*>(slot.words[0]);
-    ref.model.multiplier = slot.words[1];
-    ref.model.offset = static_cast<int32_t>(slot.words[2] >> 32);
-    const auto shape = static_cast<uint32_t>(slot.words[2]);
-    ref.capacity = shape & (kLeafBit - 1);
-    ref.is_leaf = (shape & kLeafBit) != 0;
-    ref.is_fenced = (shape & kFencedBit) != 0;
-    return ref;
-  }
-  Slot<3> ToSlot(uint64_t key) const {
-    const uint32_t shape = capacity | (is_leaf ? kLeafBit : 0) | (is_fenced ? kFencedBit : 0);
-    return {key,
-            {reinterpret_cast<uint64_t>(node), model.multiplier,
-             uint64_t{static_cast<uint32_t>(model.offset)} << 32 | shape}};
-  }
+  // The parent's key for it, and that of the model.
+  uint64_t base() const { return base_; }
+  char* node() const { return reinterpret_cast<char*>(node_ & kAddressMask); }
+  Model model() const { return {multiplier_, static_cast<int64_t>(offset_)}; }
+  uint32_t capacity() const { return static_cast<uint32_t>(node_ >> kCapacityShift) * 8; }
+  bool is_leaf() const { return (node_ & kLeafBit) != 0; }
+  bool is_fenced() const { return (node_ & kFencedBit) != 0; }
+  int64_t Predict(uint64_t key) const { return model().Predict(base_, key); }
+
+ private:
+  // User space has 47 bits of address, and nodes begin at cache lines.
+  static constexpr uint32_t kCapacityShift = 48;
+  static constexpr uint64_t kLeafBit = 1;
+  static constexpr uint64_t kFencedBit = 2;
+  static constexpr uint64_t kAddressMask = (uint64_t{1} << kCapacityShift) - kLineBytes;
+
+  uint64_t base_ = 0;
+  uint64_t node_ = kLeafBit;
+  uint64_t multiplier_ = 0;
+  uint64_t offset_ = 0;
 };
 
-// Slots lie behind the header; behind them, in a fenced node, the keys of every kFenceStride-th.
+// Behind the header lie the slots; behind them, in a fenced node, the keys of every
+// kFenceStride-th. In a leaf a key and its payload lie together, one cache miss for both. In an
+// inner node, which the caches have anyhow, the keys lie together, as a search looks at several.
 template <size_t kWords>
 class alignas(kLineBytes) Node {
  public:
+  static constexpr bool kIsLeaf = kWords != 3;
+  static constexpr size_t kKeyStride = kIsLeaf ? kWords + 1 : 1;
+  static constexpr size_t kWordsStride = kIsLeaf ? kWords + 1 : kWords;
   using SlotType = Slot<kWords>;
-  // A block between two fences is as much as one window of a leaf.
+  using KeysType = Keys<kKeyStride>;
+  using W = Window<kKeyStride>;
+  // A block between two fences is as much as one window.
   static constexpr uint32_t kFenceStride = 8;
   // Capacities are multiples of this: of a fence's block and of a window.
   static constexpr uint32_t kCapacityStep = 8;
 
   static size_t BytesOf(uint32_t capacity, bool is_fenced) {
-    const size_t bytes = sizeof(Node) + capacity * sizeof(SlotType) +
-                         (is_fenced ? capacity / kFenceStride * sizeof(uint64_t) : 0);
-    return (bytes + kLineBytes - 1) / kLineBytes * kLineBytes;
+    return NodePool::RoundUp(sizeof(Node) + capacity * sizeof(SlotType) +
+                             (is_fenced ? capacity / kFenceStride * sizeof(uint64_t) : 0));
   }
-  static Node* New(uint32_t capacity, bool is_leaf, bool is_fenced) {
-    void* memory = ::operator new (BytesOf(capacity, is_fenced), std::align_val_t{kLineBytes});
-    return new (memory) Node(capacity, is_leaf, is_fenced);
+  // The capacity of the memory that a node of `capacity` takes.
+  static uint32_t RoundUp(uint32_t capacity, bool is_fenced) {
+    const size_t bytes = BytesOf(capacity + kCapacityStep - 1, is_fenced) - sizeof(Node);
+    const size_t block = kCapacityStep * sizeof(SlotType) + (is_fenced ? sizeof(uint64_t) : 0);
+    return static_cast<uint32_t>(bytes / block) * kCapacityStep;
   }
-  static void Delete(Node* node) { ::operator delete (node, std::align_val_t{kLineBytes}); }
+  static Node* New(uint32_t capacity, bool is_fenced) {
+    void* memory = NodePool::Instance().Allocate(BytesOf(capacity, is_fenced));
+    CHECK(reinterpret_cast<uint64_t>(memory) >> 48 == 0);
+    return new (memory) Node(capacity, is_fenced);
+  }
+  static void Delete(Node* node) { NodePool::Instance().Free(node, node->bytes()); }
+  static Node* Of(const NodeRef& ref) { return reinterpret_cast<Node*>(ref.node()); }
+  static Node* Of(const Slot<3>& slot) { return Of(NodeRef(slot)); }
   size_t bytes() const { return BytesOf(capacity, is_fenced); }
 
-  SlotType* slots() { return reinterpret_cast<SlotType*>(this + 1); }
-  const SlotType* slots() const { return reinterpret_cast<const SlotType*>(this + 1); }
-  uint64_t* fences() { return reinterpret_cast<uint64_t*>(slots() + capacity); }
+  // For readers, who know the shape from the parent.
 
-  // For readers, who know the shape from the parent. The last slot with a key of at most `key`, or
-  // -1.
-  static int64_t Search(const NodeRef& ref, uint64_t base, uint64_t key) {
-    const SlotType* slots = static_cast<const Node*>(ref.node)->slots();
-    if (ref.is_fenced) {
-      const auto* fences = reinterpret_cast<const uint64_t*>(slots + ref.capacity);
-      if (LoadShared(fences[0]) > key) {
-        return -1;
-      }
-      const uint32_t block = BinaryLastNotAbove(0, ref.capacity / kFenceStride, key,
-                                                [&](uint32_t i) { return LoadShared(fences[i]); });
-      const uint32_t first = block * kFenceStride;
-      return int64_t{first} + CountNotAbove<kFenceStride>(slots + first, key) - 1;
+  static KeysType KeysOf(const NodeRef& ref) { return KeysType(std::as_const(*Of(ref)).data()); }
+  // -1 too: no key, no words that mean anything.
+  [[gnu::always_inline]] static SlotType LoadSlot(const NodeRef& ref, int64_t i) {
+    const Node* node = Of(ref);
+    SlotType slot;
+    slot.key = KeysOf(ref)[i];
+    const uint64_t* words = node->WordsAt(ref.capacity(), i);
+#pragma GCC unroll 3
+    for (size_t k = 0; k < kWords; ++k) {
+      slot.words[k] = LoadShared(words[k]);
     }
-    return LastNotAbove(slots, ref.capacity, ref.model.Predict(base, key, ref.capacity), key);
+    return slot;
   }
-
+  // The last slot with a key of at most `key`, or -1; any slot of the key if it is there.
+  [[gnu::always_inline]] static int64_t Search(const NodeRef& ref, uint64_t key) {
+    if (ref.is_fenced()) {
+      return SearchFenced(ref, key);
+    }
+    const KeysType keys = KeysOf(ref);
+    const uint32_t start = W::Start(ref.Predict(key), ref.capacity());
+    const uint32_t count = CountNotAbove<W::kSlots>(keys.From(start), key);
+    // All or none.
+    if (count % W::kSlots == 0) [[unlikely]] {
+      return SearchFar(keys, ref.capacity(), start, count, key);
+    }
+    return int64_t{start} + count - 1;
+  }
+  // A slot of `key`, if the search need not go far for it; else any, even -1.
+  [[gnu::always_inline]] static int64_t Guess(const NodeRef& ref, uint64_t key) {
+    if (ref.is_fenced()) {
+      return SearchFenced(ref, key);
+    }
+    const uint32_t start = W::Start(ref.Predict(key), ref.capacity());
+    return int64_t{start} + CountNotAbove<W::kSlots>(KeysOf(ref).From(start), key) - 1;
+  }
   // Asks for the memory that Search will read.
-  static void Prefetch(const NodeRef& ref, uint64_t base, uint64_t key) {
-    const SlotType* slots = static_cast<const Node*>(ref.node)->slots();
-    if (ref.is_fenced) {
-      const char* fences = reinterpret_cast<const char*>(slots + ref.capacity);
-      for (uint32_t i = 0; i < ref.capacity / kFenceStride * sizeof(uint64_t); i += kLineBytes) {
+  static void Prefetch(const NodeRef& ref, uint64_t key) {
+    const Node* node = Of(ref);
+    if (ref.is_fenced()) {
+      const uint64_t* fences = node->FencesAt(ref.capacity());
+      for (uint32_t i = 0; i < ref.capacity() / kFenceStride; i += kLineBytes / sizeof(*fences)) {
         __builtin_prefetch(fences + i);
       }
       return;
     }
-    using W = Window<SlotType>;
-    const char* first = reinterpret_cast<const char*>(
-        slots + W::Start(ref.model.Predict(base, key, ref.capacity), ref.capacity));
-    __builtin_prefetch(first);
-    __builtin_prefetch(first + (W::kSlots - 1) * sizeof(SlotType));
+    const uint32_t start = W::Start(ref.Predict(key), ref.capacity());
+    __builtin_prefetch(node->data() + start * kKeyStride);
+    __builtin_prefetch(node->data() + (start + W::kSlots - 1) * kKeyStride);
+  }
+
+  // For the writer, and where nothing changes.
+
+  uint64_t KeyAt(int64_t i) const {
+    return data()[i * int64_t{kKeyStride}];
+  }
+  SlotType SlotAt(uint32_t i) const {
+    SlotType slot;
+    slot.key = KeyAt(i);
+    std::copy_n(WordsAt(capacity, i), kWords, slot.words.begin());
+    return slot;
+  }
+  uint64_t FenceAt(uint32_t i) const {
+    return FencesAt(capacity)[i];
+  }
+
+  NodeRef RefTo(uint64_t base, const Model& model) const {
+    return {base, this, model, {capacity, kIsLeaf, is_fenced}};
   }
 
   // Whether most keys came behind the others.
-  bool IsGrowingInOrder() const { return appends > 0 && appends >= count / 2; }
-  bool IsTimeToRebuild() const { return moves > kMovesPerSlot * capacity; }
+  bool IsGrowingInOrder() const {
+    return appends > 0 && appends >= count / 2;
+  }
+  bool IsTimeToRebuild() const {
+    return moves > kMovesPerSlot * capacity;
+  }
 
   // Calls visit(slot) for each key once, in order.
   template <typename Visitor>
   void ForEach(Visitor visit) const {
     for (uint32_t i = 0; i < used; ++i) {
-      if (i == 0 || slots()[i].key != slots()[i - 1].key) {
-        visit(slots()[i]);
+      if (i == 0 || KeyAt(i) != KeyAt(i - 1)) {
+        visit(SlotAt(i));
       }
     }
   }
 
   // The run of slot i: [first, second).
   std::pair<uint32_t, uint32_t> RunOf(uint32_t i) const {
-    const uint64_t key = slots()[i].key;
+    const uint64_t key = KeyAt(i);
     uint32_t begin = i;
-    while (begin > 0 && slots()[begin - 1].key == key) {
+    while (begin > 0 && KeyAt(begin - 1) == key) {
       --begin;
     }
     uint32_t end = i + 1;
-    while (end < used && slots()[end].key == key) {
+    while (end < used && KeyAt(end) == key) {
       ++end;
     }
     return {begin, end};
@@ -149,18 +215,34 @@ class alignas(kLineBytes) Node {
   // Before anybody else sees the node.
   void FreeFrom(uint32_t begin) {
     for (uint32_t i = begin; i < capacity; ++i) {
-      slots()[i] = {};
-      slots()[i].key = kNoKey;
+      Put(i, kNoSlot);
     }
     used = begin;
+  }
+  void Put(uint32_t i, const SlotType& slot) {
+    data()[i * kKeyStride] = slot.key;
+    std::copy_n(slot.words.begin(), kWords, WordsAt(capacity, i));
+  }
+  void PutFences() {
+    for (uint32_t i = 0; is_fenced && i < capacity; i += kFenceStride) {
+      FencesAt(capacity)[i / kFenceStride] = KeyAt(i);
+    }
   }
 
   // The rest announces its stores beforehand (AlexMap::Change).
 
+  // The words first: a reader that sees the key in a slot that was free sees what belongs to it.
   void StoreSlot(uint32_t i, const SlotType& slot) {
-    slots()[i].StoreAll(slot);
+    uint64_t* words = WordsAt(capacity, i);
+    for (size_t k = 0; k < kWords; ++k) {
+      StoreShared(&words[k], slot.words[k]);
+    }
+    StoreKey(i, slot.key);
+  }
+  void StoreKey(uint32_t i, uint64_t key) {
+    StoreShared(&data()[i * kKeyStride], key);
     if (is_fenced && i % kFenceStride == 0) {
-      StoreShared(&fences()[i / kFenceStride], slot.key);
+      StoreShared(&FencesAt(capacity)[i / kFenceStride], key);
     }
   }
   void Fill(uint32_t begin, uint32_t end, const SlotType& slot) {
@@ -182,16 +264,15 @@ class alignas(kLineBytes) Node {
   struct Place {
     uint32_t begin = 0;  // its run
     uint32_t end = 0;    // 0: there is none within reach
-    // Before that, the slots from `spare` to there move by one towards it.
+    // Before that, the slots from there to `spare` move by one.
     uint32_t spare = 0;
     uint32_t distance = 0;
   };
-  Place FindPlace(int64_t last, uint32_t predicted, uint32_t reach) const {
+  Place FindPlace(int64_t last, int64_t predicted, uint32_t reach) const {
     const auto next = static_cast<uint32_t>(last + 1);
     if (next >= 2 && predicted < next && IsSpareLeft(next - 1)) {
       uint32_t begin = next - 1;
-      while (begin > predicted && begin >= 2 && next - begin < kMaxRun && IsSpareLeft(begin - 1) &&
-             slots()[begin - 1].key == slots()[last].key) {
+      while (begin > predicted && begin >= 2 && next - begin < kMaxRun && IsSpareLeft(begin - 1)) {
         --begin;
       }
       return {begin, next, next, 0};
@@ -221,65 +302,58 @@ class alignas(kLineBytes) Node {
     return {};
   }
   void InsertAt(const Place& place, const SlotType& slot) {
-    if (place.distance > 0) {
-      if (place.spare >= place.end) {
-        if (place.spare == used) {
-          ++used;
-        }
-        for (uint32_t i = place.spare; i > place.begin; --i) {
-          StoreSlot(i, slots()[i - 1]);
-        }
-      } else {
-        for (uint32_t i = place.spare; i < place.begin; ++i) {
-          StoreSlot(i, slots()[i + 1]);
-        }
+    if (place.distance > 0 && place.spare >= place.end) {
+      used += place.spare == used ? 1 : 0;
+      for (uint32_t i = place.spare; i > place.begin; --i) {
+        StoreSlot(i, SlotAt(i - 1));
+      }
+    } else if (place.distance > 0) {
+      for (uint32_t i = place.spare; i < place.begin; ++i) {
+        StoreSlot(i, SlotAt(i + 1));
       }
     }
     Fill(place.begin, place.end, slot);
     ++count;
-    ++inserts;
     moves += place.distance;
   }
-
   // Adds a key that is not there. There must be a spare slot somewhere.
-  void Insert(const NodeRef& self, uint64_t base, const SlotType& slot) {
-    const int64_t last = Search(self, base, slot.key);
+  void Insert(const NodeRef& self, const SlotType& slot) {
+    const int64_t last = Search(self, slot.key);
     if (last + 1 == used && used < capacity) {
       Append(slot);
       return;
     }
-    const uint32_t predicted =
-        is_fenced ? static_cast<uint32_t>(last + 1) : self.model.Predict(base, slot.key, capacity);
-    const Place place = FindPlace(last, predicted, capacity);
+    const Place place = FindPlace(last, PredictFor(self, slot.key, last), capacity);
     CHECK(place.end > 0);
     InsertAt(place, slot);
+  }
+  // Where the model wants a new key whose last slot below is `last`.
+  static int64_t PredictFor(const NodeRef& self, uint64_t key, int64_t last) {
+    return self.is_fenced() ? last + 1 : self.Predict(key);
   }
 
   // Takes out the key of slot i. Another one gets its slots.
   void EraseRun(uint32_t i) {
     const auto [begin, end] = RunOf(i);
     if (end == used) {
-      SlotType none{};
-      none.key = kNoKey;
+      // Only the keys: a reader that has just seen one still finds what it leads to.
       for (uint32_t k = end; k > begin; --k) {
-        StoreSlot(k - 1, none);
+        StoreKey(k - 1, kNoKey);
       }
       used = begin;
     } else {
-      Fill(begin, end, slots()[begin > 0 ? begin - 1 : end]);
+      Fill(begin, end, SlotAt(begin > 0 ? begin - 1 : end));
     }
     --count;
   }
 
   const uint32_t capacity;
-  const bool is_leaf;
   const bool is_fenced;
   // The writer's.
   uint32_t used = 0;     // slots
   uint32_t count = 0;    // keys
   uint32_t appends = 0;  // keys added behind all others since it was built
-  uint32_t inserts = 0;  // other keys added since
-  uint64_t moves = 0;    // slots moved for them
+  uint32_t moves = 0;    // slots moved for other keys since then
   // Neighbours of a leaf. Shared.
   Node* previous = nullptr;
   Node* next = nullptr;
@@ -287,22 +361,59 @@ class alignas(kLineBytes) Node {
  private:
   // Slots moved by inserts that make building it anew the better bargain: it costs a few
   // nanoseconds for each of its slots.
-  static constexpr uint64_t kMovesPerSlot = 16;
+  static constexpr uint32_t kMovesPerSlot = 16;
   // A longer run costs more to write than it saves.
   static constexpr uint32_t kMaxRun = 32;
+  static constexpr SlotType kNoSlot = {kNoKey, {}};
 
-  Node(uint32_t node_capacity, bool leaf, bool fenced)
-      : capacity(node_capacity), is_leaf(leaf), is_fenced(fenced) {}
+  Node(uint32_t node_capacity, bool fenced) : capacity(node_capacity), is_fenced(fenced) {}
+
+  uint64_t* data() {
+    return reinterpret_cast<uint64_t*>(this + 1);
+  }
+  const uint64_t* data() const {
+    return reinterpret_cast<const uint64_t*>(this + 1);
+  }
+  const uint64_t* WordsAt(uint32_t slot_capacity, int64_t i) const {
+    return data() + (kIsLeaf ? 1 : slot_capacity) + i * int64_t{kWordsStride};
+  }
+  uint64_t* WordsAt(uint32_t slot_capacity, int64_t i) {
+    return data() + (kIsLeaf ? 1 : slot_capacity) + i * int64_t{kWordsStride};
+  }
+  const uint64_t* FencesAt(uint32_t slot_capacity) const {
+    return data() + slot_capacity * (kWords + 1);
+  }
+  uint64_t* FencesAt(uint32_t slot_capacity) {
+    return data() + slot_capacity * (kWords + 1);
+  }
+
+  static int64_t SearchFenced(const NodeRef& ref, uint64_t key) {
+    const uint64_t* fences = std::as_const(*Of(ref)).FencesAt(ref.capacity());
+    if (LoadShared(fences[0]) > key) {
+      return -1;
+    }
+    const uint32_t block = BinaryLastNotAbove(0, ref.capacity() / kFenceStride, key,
+                                              [&](uint32_t i) { return LoadShared(fences[i]); });
+    const uint32_t first = block * kFenceStride;
+    return int64_t{first} + CountNotAbove<kFenceStride>(KeysOf(ref).From(first), key) - 1;
+  }
 
   // Whether the slot can be given up, its key being in the one before it, or behind it.
-  bool IsSpareLeft(uint32_t i) const { return slots()[i].key == slots()[i - 1].key; }
-  bool IsSpareRight(uint32_t i) const { return slots()[i].key == slots()[i + 1].key; }
+  bool IsSpareLeft(uint32_t i) const {
+    return KeyAt(i) == KeyAt(i - 1);
+  }
+  bool IsSpareRight(uint32_t i) const {
+    return KeyAt(i) == KeyAt(i + 1);
+  }
+
+  // Slot -1 (Keys): what lies before the first key must be none.
+  const std::array<uint64_t, 3> before_first_ = {kNoKey, kNoKey, kNoKey};
 };
 
 // Limits and densities of the nodes of one kind.
 template <size_t kWords>
 struct Limits {
-  static constexpr bool kIsLeaf = kWords != 3;
+  static constexpr bool kIsLeaf = Node<kWords>::kIsLeaf;
   // A leaf: what one insert may have to copy. An inner node: as many leaves as make a second level
   // of inner nodes rare, while copying it stays far below a millisecond.
   static constexpr uint32_t kMaxKeys = kIsLeaf ? 2816 : 8192;
@@ -321,6 +432,7 @@ template <size_t kWords, typename SlotAt>
 class Builder {
  public:
   using NodeType = Node<kWords>;
+  using SlotOf = Slot<kWords>;
   using Limit = Limits<kWords>;
 
   Builder(size_t count, SlotAt at) : count_(count), at_(at) {}
@@ -346,94 +458,108 @@ class Builder {
   }
 
  private:
-  static uint32_t RoundUp(double capacity) {
-    const auto step = NodeType::kCapacityStep;
-    return (static_cast<uint32_t>(capacity) + step) / step * step;
-  }
-
   // False if too many predictions would miss.
   bool BuildModelNode(size_t begin, size_t length, uint32_t room_behind,
                       std::vector<Slot<3>>* nodes) {
-    const uint64_t base = KeyOf(begin);
     const auto key = [&](size_t i) { return KeyOf(begin + i); };
-    const Line line = FitLine(length, base, key);
+    const Line line = FitLine(length, key(0), key);
     const double stretch = 1 / Limit::kDensity;
     const Model model = Model::Of(line.slope * stretch, line.offset * stretch);
     const double size = static_cast<double>(length);
     // Where keys are dense, each integer has its slot, and no more are needed.
     const double range = static_cast<double>(key(length - 1) - key(0)) + 1;
-    const double slots = std::max(std::min(size * stretch, range), size * 1.125 + 1);
-    NodeRef ref{nullptr, model, RoundUp(slots), Limit::kIsLeaf, false};
-    uint32_t misses = 0;
-    Place(length, base, ref, key, [&](size_t, uint32_t slot, uint32_t predicted) {
-      const uint32_t start = Window<Slot<kWords>>::Start(predicted, ref.capacity);
-      misses += slot - start < Window<Slot<kWords>>::kSlots ? 0 : 1;
-    });
-    if (misses > Limit::kMaxMisses * size) {
+    const double slots = std::max(std::min(size * stretch, range), size * 1.125) + 1;
+    const uint32_t capacity = NodeType::RoundUp(static_cast<uint32_t>(slots), false);
+    Offsets offsets;
+    Place(length, model, capacity, key,
+          [&](size_t, uint32_t slot, int64_t predicted) { offsets.Add(slot - predicted); });
+    const auto [shift, hits] = offsets.Best();
+    if (hits < (1 - Limit::kMaxMisses) * size) {
       return false;
     }
-    const uint32_t placed = ref.capacity;
-    ref.capacity = room_behind == 0 ? placed : RoundUp(placed + room_behind - 1);
-    auto* node = NodeType::New(ref.capacity, Limit::kIsLeaf, false);
-    ref.node = node;
-    NodeRef within = ref;
-    within.capacity = placed;
-    auto* slots_out = node->slots();
+    auto* node = NodeType::New(
+        room_behind == 0 ? capacity : NodeType::RoundUp(capacity + room_behind, false), false);
     uint32_t used = 0;
-    Place(length, base, within, key, [&](size_t i, uint32_t slot, uint32_t) {
-      const Slot<kWords> value = at_(begin + i);
-      // Before it, the run of the key before; before the first key its own.
-      const Slot<kWords> before = i == 0 ? value : slots_out[used - 1];
+    SlotOf before{};
+    Place(length, model, capacity, key, [&](size_t i, uint32_t slot, int64_t) {
+      const SlotOf here = at_(begin + i);
+      // The slots before it belong to the key before; before the first key to that.
+      before = i == 0 ? here : before;
       while (used < slot) {
-        slots_out[used++] = before;
+        node->Put(used++, before);
       }
-      slots_out[used++] = value;
+      node->Put(used++, here);
+      before = here;
     });
     Finish(node, used, length);
-    nodes->push_back(ref.ToSlot(base));
+    nodes->push_back(node->RefTo(key(0), model.Shifted(NodeType::kIsLeaf ? shift : 0)).ToSlot());
     return true;
   }
 
+  // How far keys lie from where the model has them: where two want the same slot, the second takes
+  // the next. Moving the window behind the prediction finds more of them.
+  class Offsets {
+   public:
+    void Add(int64_t offset) {
+      offset += kBefore;
+      ++counts_[offset < 0 || offset >= kCounted ? kCounted : offset];
+    }
+    // By how much to move it, and how many keys are then in it.
+    std::pair<int64_t, uint32_t> Best() const {
+      constexpr int64_t kSlots = NodeType::W::kSlots;
+      std::pair<int64_t, uint32_t> best(0, 0);
+      for (int64_t first = 0; first + kSlots <= kCounted; ++first) {
+        uint32_t sum = 0;
+        for (int64_t i = first; i < first + kSlots; ++i) {
+          sum += counts_[i];
+        }
+        if (sum > best.second) {
+          best = {first - kBefore + NodeType::W::kBack, sum};
+        }
+      }
+      return best;
+    }
+
+   private:
+    static constexpr int64_t kBefore = 8;
+    static constexpr int64_t kCounted = 24;
+    std::array<uint32_t, kCounted + 1> counts_ = {};  // the last: farther away
+  };
+
   // Calls visit(i, slot, predicted) for where each key goes.
   template <typename Key, typename Visitor>
-  static void Place(size_t length, uint64_t base, const NodeRef& ref, Key key, Visitor visit) {
-    uint32_t next = 0;
+  static void Place(size_t length, const Model& model, uint32_t capacity, Key key, Visitor visit) {
+    const uint64_t base = key(0);
+    int64_t next = 0;
     for (size_t i = 0; i < length; ++i) {
-      const uint32_t predicted = ref.model.Predict(base, key(i), ref.capacity);
-      const auto last = static_cast<uint32_t>(ref.capacity - (length - i));
-      const uint32_t slot = std::min(std::max(predicted, next), last);
-      visit(i, slot, predicted);
+      const int64_t predicted = model.Predict(base, key(i));
+      const auto last = static_cast<int64_t>(capacity - (length - i));
+      const int64_t slot = std::min(std::max(predicted, next), last);
+      visit(i, static_cast<uint32_t>(slot), predicted);
       next = slot + 1;
     }
   }
 
   void BuildFencedNode(size_t begin, size_t length, std::vector<Slot<3>>* nodes) {
-    NodeRef ref;
-    ref.capacity = RoundUp(static_cast<double>(length) / Limit::kDensity);
-    ref.is_leaf = Limit::kIsLeaf;
-    ref.is_fenced = true;
-    auto* node = NodeType::New(ref.capacity, Limit::kIsLeaf, true);
-    ref.node = node;
-    auto* slots = node->slots();
+    auto* node = NodeType::New(
+        NodeType::RoundUp(static_cast<uint32_t>(static_cast<double>(length) / Limit::kDensity),
+                          true),
+        true);
     uint32_t used = 0;
     for (size_t i = 0; i < length; ++i) {
-      const auto end = static_cast<uint32_t>((i + 1) * ref.capacity / length);
-      const Slot<kWords> value = at_(begin + i);
+      const auto end = static_cast<uint32_t>((i + 1) * node->capacity / length);
+      const SlotOf here = at_(begin + i);
       while (used < end) {
-        slots[used++] = value;
+        node->Put(used++, here);
       }
     }
     Finish(node, used, length);
-    nodes->push_back(ref.ToSlot(KeyOf(begin)));
+    nodes->push_back(node->RefTo(KeyOf(begin), {}).ToSlot());
   }
 
   static void Finish(NodeType* node, uint32_t used, size_t length) {
     node->FreeFrom(used);
-    if (node->is_fenced) {
-      for (uint32_t i = 0; i < node->capacity; i += NodeType::kFenceStride) {
-        node->fences()[i / NodeType::kFenceStride] = node->slots()[i].key;
-      }
-    }
+    node->PutFences();
     node->count = static_cast<uint32_t>(length);
   }
 

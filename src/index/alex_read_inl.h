@@ -11,7 +11,48 @@ bool AlexMap<Key, Payload>::Find(Key key, Payload* payload) const {
   if (bits == alex::kNoKey) [[unlikely]] {
     return FindLargest(payload);
   }
-  return FindIn(LocateLeaf(bits), bits, payload);
+  return FindIn(GuessLeaf(bits), bits, payload);
+}
+
+template <typename Key, typename Payload>
+alex::NodeRef AlexMap<Key, Payload>::LocateLeaf(uint64_t bits) const {
+  alex::NodeRef ref(*root_.load(std::memory_order_acquire));
+  while (!ref.is_leaf()) {
+    ref = ReadConsistently(VersionOf(ref.node()), [&] {
+      const int64_t i = std::max<int64_t>(InnerNode::Search(ref, bits), 0);
+      return alex::NodeRef(InnerNode::LoadSlot(ref, i));
+    });
+  }
+  return ref;
+}
+
+// When the quick way has not found it: seldom, if it is there.
+template <typename Key, typename Payload>
+[[gnu::noinline]] bool AlexMap<Key, Payload>::FindCertainly(uint64_t bits, Payload* payload) const {
+  const alex::NodeRef leaf = LocateLeaf(bits);
+  const LeafSlot slot = ReadConsistently(VersionOf(leaf.node()), [&] {
+    return LeafNode::LoadSlot(leaf, LeafNode::Search(leaf, bits));
+  });
+  if (slot.key != bits) {
+    return false;
+  }
+  *payload = ToPayload(slot.words);
+  return true;
+}
+
+template <typename Key, typename Payload>
+bool AlexMap<Key, Payload>::FindLargest(Payload* payload) const {
+  const auto [exists, words] = ReadConsistently(&largest_version_, [&] {
+    Words copy;
+    for (size_t i = 0; i < kWords; ++i) {
+      copy[i] = alex::LoadShared(largest_[i]);
+    }
+    return std::pair(alex::LoadShared(has_largest_) != 0, copy);
+  });
+  if (exists) {
+    *payload = ToPayload(words);
+  }
+  return exists;
 }
 
 template <typename Key, typename Payload>
@@ -19,14 +60,14 @@ void AlexMap<Key, Payload>::FindMany(std::span<const Key> keys, std::span<Payloa
                                      std::span<bool> found) const {
   // As many as the processor can have misses under way.
   constexpr size_t kGroup = 16;
-  std::array<NodeSlot, kGroup> leaves;
+  std::array<alex::NodeRef, kGroup> leaves;
   for (size_t begin = 0; begin < keys.size(); begin += kGroup) {
     const size_t count = std::min(kGroup, keys.size() - begin);
     for (size_t i = 0; i < count; ++i) {
-      const uint64_t bits = ToBits(keys[begin + i]);
       // The largest key is not in the tree; any leaf will do for it.
-      leaves[i] = LocateLeaf(std::min(bits, alex::kNoKey - 1));
-      LeafNode::Prefetch(alex::NodeRef::Of(leaves[i]), leaves[i].key, bits);
+      const uint64_t bits = std::min(ToBits(keys[begin + i]), alex::kNoKey - 1);
+      leaves[i] = GuessLeaf(bits);
+      LeafNode::Prefetch(leaves[i], bits);
     }
     for (size_t i = 0; i < count; ++i) {
       const uint64_t bits = ToBits(keys[begin + i]);
@@ -37,33 +78,38 @@ void AlexMap<Key, Payload>::FindMany(std::span<const Key> keys, std::span<Payloa
   }
 }
 
+// A leaf that was reached from its neighbour, so that nobody said what its model is.
+template <typename Key, typename Payload>
+alex::NodeRef AlexMap<Key, Payload>::RefOf(const LeafNode* leaf) {
+  return leaf->RefTo(0, {});
+}
+
 template <typename Key, typename Payload>
 size_t AlexMap<Key, Payload>::ScanForward(Key from, std::span<Pair> pairs) const {
-  // What is read at once and read again if the writer comes between.
-  constexpr size_t kChunk = 128;
-  const uint64_t first = ToBits(from);
+  uint64_t bound = ToBits(from);  // the least key that is wanted
   size_t count = 0;
-  const LeafNode* leaf = nullptr;
-  NodeSlot slot;
-  if (first != alex::kNoKey) {
-    slot = LocateLeaf(first);
-    leaf = LeafOf(slot);
-  }
-  // Keys above `bound`, or equal to it as long as nothing was found.
-  uint64_t bound = first;
-  bool is_at_end = false;
-  while (leaf != nullptr && count < pairs.size()) {
-    const size_t wanted = std::min(pairs.size() - count, kChunk);
-    const size_t got = ReadConsistently(VersionOf(leaf), [&] {
-      return CopyUp(leaf, slot, bound, count > 0, pairs.subspan(count, wanted), &is_at_end);
-    });
-    count += got;
-    if (got > 0) {
-      bound = ToBits(pairs[count - 1].key);
-    }
-    if (is_at_end) {
-      leaf = Next(leaf);
-      slot = {};
+  if (bound != alex::kNoKey) {
+    alex::NodeRef leaf = LocateLeaf(bound);
+    bool is_inside = true;
+    while (count < pairs.size()) {
+      bool is_at_end = false;
+      const size_t wanted = std::min(pairs.size() - count, kScanChunk);
+      count += ReadConsistently(VersionOf(leaf.node()), [&] {
+        const int64_t at = is_inside ? LeafNode::Search(leaf, bound) : 0;
+        return CopyUp(leaf, at, bound, pairs.subspan(count, wanted), &is_at_end);
+      });
+      if (count > 0) {
+        bound = ToBits(pairs[count - 1].key) + 1;
+      }
+      is_inside = true;
+      if (is_at_end) {
+        const LeafNode* next = Next(LeafNode::Of(leaf));
+        if (next == nullptr) {
+          break;
+        }
+        leaf = RefOf(next);
+        is_inside = false;
+      }
     }
   }
   if (count < pairs.size()) {
@@ -75,41 +121,42 @@ size_t AlexMap<Key, Payload>::ScanForward(Key from, std::span<Pair> pairs) const
   return count;
 }
 
+// Copies the pairs from slot `from` on with keys of at least `bound`.
 template <typename Key, typename Payload>
-size_t AlexMap<Key, Payload>::CopyUp(const LeafNode* leaf, const NodeSlot& slot, uint64_t bound,
-                                     bool is_exclusive, std::span<Pair> pairs, bool* is_at_end) {
-  const LeafSlot* slots = leaf->slots();
-  const uint32_t capacity = leaf->capacity;
-  // A leaf that was reached from its neighbour is read from its beginning.
-  const int64_t at =
-      slot.words[0] == 0 ? -1 : LeafNode::Search(alex::NodeRef::Of(slot), slot.key, bound);
-  uint64_t last = bound;
-  size_t count = 0;
-  auto i = static_cast<uint32_t>(std::max<int64_t>(at, 0));
-  if (!is_exclusive && i < capacity && alex::LoadShared(slots[i].key) == bound) {
-    pairs[count++] = {ToKey(bound), ToPayload(slots[i].LoadAll().words)};
+size_t AlexMap<Key, Payload>::CopyUp(const alex::NodeRef& leaf, int64_t from, uint64_t bound,
+                                     std::span<Pair> pairs, bool* is_at_end) {
+  const auto keys = LeafNode::KeysOf(leaf);
+  const int64_t capacity = leaf.capacity();
+  int64_t i = std::max<int64_t>(from, 0);
+  while (i < capacity && keys[i] < bound) {
     ++i;
   }
-  for (; i < capacity && count < pairs.size(); ++i) {
-    const LeafSlot here = slots[i].LoadAll();
-    if (here.key == alex::kNoKey) {
-      i = capacity;
-      break;
-    }
-    if (here.key > last) {
-      pairs[count++] = {ToKey(here.key), ToPayload(here.words)};
-      last = here.key;
-    }
+  if (i == capacity || keys[i] == alex::kNoKey) {
+    *is_at_end = true;
+    return 0;
   }
-  *is_at_end = i >= capacity;
-  return count;
+  // Each slot is copied to where the next one goes too if it has the same key: no branch, as
+  // whether it has cannot be foreseen.
+  size_t count = 0;
+  uint64_t last = keys[i];
+  for (; i < capacity; ++i) {
+    const LeafSlot slot = LeafNode::LoadSlot(leaf, i);
+    count += slot.key != last ? 1 : 0;
+    if (count == pairs.size() || slot.key == alex::kNoKey) [[unlikely]] {
+      *is_at_end = slot.key == alex::kNoKey;
+      return count;
+    }
+    pairs[count] = {ToKey(slot.key), ToPayload(slot.words)};
+    last = slot.key;
+  }
+  *is_at_end = true;
+  return count + 1;
 }
 
 template <typename Key, typename Payload>
 size_t AlexMap<Key, Payload>::ScanBackward(Key from, std::span<Pair> pairs) const {
-  constexpr size_t kChunk = 128;
+  uint64_t bound = ToBits(from);  // the greatest key that is wanted
   size_t count = 0;
-  uint64_t bound = ToBits(from);
   if (pairs.empty()) {
     return 0;
   }
@@ -120,49 +167,47 @@ size_t AlexMap<Key, Payload>::ScanBackward(Key from, std::span<Pair> pairs) cons
     }
     --bound;
   }
-  const NodeSlot start = LocateLeaf(bound);
-  const LeafNode* leaf = LeafOf(start);
-  bool is_at_end = false;
-  // Keys of at most `bound`.
-  while (leaf != nullptr && count < pairs.size()) {
-    const size_t wanted = std::min(pairs.size() - count, kChunk);
-    const size_t got = ReadConsistently(VersionOf(leaf), [&] {
+  alex::NodeRef leaf = LocateLeaf(bound);
+  while (count < pairs.size()) {
+    bool is_at_end = false;
+    const size_t wanted = std::min(pairs.size() - count, kScanChunk);
+    const size_t copied = ReadConsistently(VersionOf(leaf.node()), [&] {
       return CopyDown(leaf, bound, pairs.subspan(count, wanted), &is_at_end);
     });
-    count += got;
-    if (got > 0) {
-      bound = ToBits(pairs[count - 1].key);
-      if (bound == 0) {
+    count += copied;
+    if (copied > 0) {
+      const uint64_t last = ToBits(pairs[count - 1].key);
+      if (last == 0) {
         break;
       }
-      --bound;
+      bound = last - 1;
     }
     if (is_at_end) {
-      leaf = Previous(leaf);
+      const LeafNode* previous = Previous(LeafNode::Of(leaf));
+      if (previous == nullptr) {
+        break;
+      }
+      leaf = RefOf(previous);
     }
   }
   return count;
 }
 
 template <typename Key, typename Payload>
-size_t AlexMap<Key, Payload>::CopyDown(const LeafNode* leaf, uint64_t bound, std::span<Pair> pairs,
-                                       bool* is_at_end) {
-  const LeafSlot* slots = leaf->slots();
-  size_t count = 0;
+size_t AlexMap<Key, Payload>::CopyDown(const alex::NodeRef& leaf, uint64_t bound,
+                                       std::span<Pair> pairs, bool* is_at_end) {
+  const auto keys = LeafNode::KeysOf(leaf);
   int64_t i = -1;
-  if (alex::LoadShared(slots[0].key) <= bound) {
-    i = alex::BinaryLastNotAbove(0, leaf->capacity, bound,
-                                 [&](uint32_t k) { return alex::LoadShared(slots[k].key); });
+  if (keys[0] <= bound) {
+    i = alex::BinaryLastNotAbove(0, leaf.capacity(), bound, [&](uint32_t k) { return keys[k]; });
   }
-  bool is_first = true;
-  uint64_t last = 0;
+  size_t count = 0;
+  uint64_t last = alex::kNoKey;
   for (; i >= 0 && count < pairs.size(); --i) {
-    const LeafSlot here = slots[i].LoadAll();
-    if (is_first || here.key < last) {
-      pairs[count++] = {ToKey(here.key), ToPayload(here.words)};
-      last = here.key;
-      is_first = false;
-    }
+    const LeafSlot slot = LeafNode::LoadSlot(leaf, i);
+    pairs[count] = {ToKey(slot.key), ToPayload(slot.words)};
+    count += slot.key != last ? 1 : 0;
+    last = slot.key;
   }
   *is_at_end = i < 0;
   return count;

@@ -2,13 +2,14 @@
 // What AlexMap (alex_map.h has the essay) does with one sorted array of slots: predict where a key
 // is, search around there, and fit the model that predicts.
 //
-// Threads: the search reads words that the writer may be changing. Every word is loaded and stored
-// atomically, the writer's stores are releases and the readers' loads are acquires, so whoever saw
-// anything of a change also sees the version that announced it. On x86 all of these are plain
-// moves.
+// Threads: the search reads words that the writer may be changing; whoever uses what it says looks
+// afterwards whether a version has stayed the same (AlexMap::ReadConsistently). So the loads need
+// no order among themselves, and in between the compiler may do as it likes. ThreadSanitizer knows
+// nothing of fences; for it, and only for it, each load is an acquire.
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -19,9 +20,28 @@ namespace tsdbd::index::alex {
 // No key of the tree: stands in slots that are not in use, behind all keys.
 inline constexpr uint64_t kNoKey = std::numeric_limits<uint64_t>::max();
 
+#if defined(__SANITIZE_THREAD__)
+#define TSDBD_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TSDBD_TSAN 1
+#endif
+#endif
+
+#ifdef TSDBD_TSAN
 inline uint64_t LoadShared(const uint64_t& word) {
   return __atomic_load_n(&word, __ATOMIC_ACQUIRE);
 }
+inline void EndOfLoads() {}
+#else
+inline uint64_t LoadShared(const uint64_t& word) {
+  return word;
+}
+// What was loaded before is not loaded after.
+inline void EndOfLoads() {
+  std::atomic_thread_fence(std::memory_order_acquire);
+}
+#endif
 inline void StoreShared(uint64_t* word, uint64_t value) {
   __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
@@ -29,25 +49,8 @@ inline void StoreShared(uint64_t* word, uint64_t value) {
 // A key and what it leads to: a payload (1 or 2 words) or a child (3).
 template <size_t kWords>
 struct Slot {
-  static constexpr size_t kWordCount = kWords;
   uint64_t key;
   std::array<uint64_t, kWords> words;
-
-  Slot LoadAll() const {
-    Slot copy;
-    copy.key = LoadShared(key);
-    for (size_t i = 0; i < kWords; ++i) {
-      copy.words[i] = LoadShared(words[i]);
-    }
-    return copy;
-  }
-  // The words first: a reader that sees the key in a slot that was free sees what belongs to it.
-  void StoreAll(const Slot& slot) {
-    for (size_t i = 0; i < kWords; ++i) {
-      StoreShared(&words[i], slot.words[i]);
-    }
-    StoreShared(&key, slot.key);
-  }
 };
 
 // slot ≈ (key - base) * multiplier / 2^64 + offset. Integer arithmetic: nanosecond timestamps are
@@ -56,17 +59,18 @@ struct Slot {
 // keys. A slope of 1 is the steepest: more than a slot for each integer would help nobody.
 struct Model {
   uint64_t multiplier = 0;
-  int32_t offset = 0;
+  int64_t offset = 0;
 
-  // In [0, capacity).
-  uint32_t Predict(uint64_t base, uint64_t key, uint32_t capacity) const {
+  // Not limited to the slots that there are. Only a guess, so it does not matter that it is a poor
+  // one for keys below the base, or so far above it that the sum overflows.
+  int64_t Predict(uint64_t base, uint64_t key) const {
     const uint64_t distance = key > base ? key - base : 0;
     const auto product = static_cast<unsigned __int128>(distance) * multiplier;
-    const auto slots = static_cast<uint64_t>(product >> 64);
-    const int64_t slot =
-        static_cast<int64_t>(std::min<uint64_t>(slots, uint64_t{1} << 40)) + offset;
-    return static_cast<uint32_t>(std::clamp<int64_t>(slot, 0, int64_t{capacity} - 1));
+    return static_cast<int64_t>(static_cast<uint64_t>(product >> 64) +
+                                static_cast<uint64_t>(offset));
   }
+
+  Model Shifted(int64_t slots) const { return {multiplier, offset + slots}; }
 
   static Model Of(double slope, double offset) {
     Model model;
@@ -74,32 +78,53 @@ struct Model {
                        : slope > 0 ? static_cast<uint64_t>(std::ldexp(slope, 64))
                                    : 0;
     // The multiplier of slope 1 is a little too small, and rounds down.
-    model.offset = static_cast<int32_t>(std::clamp(std::round(offset), -1e9, 1e9)) + (slope >= 1);
+    model.offset =
+        static_cast<int64_t>(std::clamp(std::round(offset), -1e15, 1e15)) + (slope >= 1 ? 1 : 0);
     return model;
   }
 };
 
-// The slots that are compared at once, without a branch, before anything else is tried: two cache
-// lines, of which at least kBack slots lie before the predicted one.
-template <typename AnySlot>
-struct Window {
-  static constexpr uint32_t kSlotsPerLine = std::max<uint32_t>(1, 64 / sizeof(AnySlot));
-  static constexpr uint32_t kSlots = 2 * kSlotsPerLine < 4 ? 4 : 2 * kSlotsPerLine;
-  static constexpr uint32_t kBack = kSlots / 4;
+// An array of keys: `data[i * kStride]`. Behind those in use stands kNoKey, and so it does just
+// before the first, so that slot -1 may be looked at and is no key either.
+template <size_t kStride>
+class Keys {
+ public:
+  explicit Keys(const uint64_t* data) : data_(data) {}
+  uint64_t operator[](int64_t i) const { return LoadShared(data_[i * int64_t{kStride}]); }
+  Keys From(int64_t i) const { return Keys(data_ + i * int64_t{kStride}); }
 
-  // `capacity` is at least kSlots and a multiple of it.
-  static uint32_t Start(uint32_t predicted, uint32_t capacity) {
-    const uint32_t start = predicted < kBack ? 0 : predicted - kBack;
-    return std::min(start - start % kSlotsPerLine, capacity - kSlots);
+ private:
+  const uint64_t* data_;
+};
+
+// The keys that are compared at once, without a branch, before anything else is tried: as many as
+// two cache lines hold, or eight.
+template <size_t kStride>
+struct Window {
+  static constexpr uint32_t kSlots = kStride <= 2 ? 8 : 4;
+  // Slots before the predicted one. Keys mostly lie behind it: where two want the same slot, the
+  // second takes the next.
+  static constexpr uint32_t kBack = 2;
+  // Whole cache lines.
+  static constexpr uint32_t kAlign = kStride == 2 ? 1 : kStride == 1 ? 1 : 2;
+
+  // `capacity` is a multiple of kSlots.
+  static uint32_t Start(int64_t predicted, uint32_t capacity) {
+    int64_t start = predicted - kBack;
+    start = start < 0 ? 0 : start;
+    const int64_t last = int64_t{capacity} - kSlots;
+    start = start > last ? last : start;
+    return static_cast<uint32_t>(start) & ~(kAlign - 1);
   }
 };
 
-// How many of `kCount` slots have a key of at most `key`. No branches.
-template <uint32_t kCount, typename AnySlot>
-uint32_t CountNotAbove(const AnySlot* slots, uint64_t key) {
+// How many of the first `kCount` keys are at most `key`. No branches.
+template <uint32_t kCount, typename AnyKeys>
+[[gnu::always_inline]] inline uint32_t CountNotAbove(AnyKeys keys, uint64_t key) {
   uint32_t count = 0;
+#pragma GCC unroll 8
   for (uint32_t i = 0; i < kCount; ++i) {
-    count += LoadShared(slots[i].key) <= key ? 1 : 0;
+    count += keys[i] <= key ? 1 : 0;
   }
   return count;
 }
@@ -116,26 +141,24 @@ uint32_t BinaryLastNotAbove(uint32_t begin, uint32_t end, uint64_t wanted, KeyAt
   return begin;
 }
 
-// Where the answer is not in the window: steps that double away from it, then a binary search.
-template <typename AnySlot>
-int64_t GallopLeft(const AnySlot* slots, uint32_t from, uint64_t key) {
+// Where the answer is not within the window: steps that double away from it, then a binary search.
+template <typename AnyKeys>
+int64_t GallopLeft(AnyKeys keys, uint32_t from, uint64_t key) {
   for (uint32_t step = 4; from > 0; step *= 2) {
     const uint32_t next = from > step ? from - step : 0;
-    if (LoadShared(slots[next].key) <= key) {
-      return BinaryLastNotAbove(next, from, key,
-                                [&](uint32_t i) { return LoadShared(slots[i].key); });
+    if (keys[next] <= key) {
+      return BinaryLastNotAbove(next, from, key, [&](uint32_t i) { return keys[i]; });
     }
     from = next;
   }
   return -1;
 }
-template <typename AnySlot>
-int64_t GallopRight(const AnySlot* slots, uint32_t from, uint32_t capacity, uint64_t key) {
+template <typename AnyKeys>
+int64_t GallopRight(AnyKeys keys, uint32_t from, uint32_t capacity, uint64_t key) {
   for (uint32_t step = 4; from + 1 < capacity; step *= 2) {
     const uint32_t next = std::min(from + step, capacity - 1);
-    if (LoadShared(slots[next].key) > key) {
-      return BinaryLastNotAbove(from, next, key,
-                                [&](uint32_t i) { return LoadShared(slots[i].key); });
+    if (keys[next] > key) {
+      return BinaryLastNotAbove(from, next, key, [&](uint32_t i) { return keys[i]; });
     }
     from = next;
   }
@@ -143,21 +166,17 @@ int64_t GallopRight(const AnySlot* slots, uint32_t from, uint32_t capacity, uint
 }
 
 // The last slot with a key of at most `key`, or -1; any slot of the key if it is there. `key` is
-// not kNoKey. While a writer is at work the result may be any slot of the array.
-template <typename AnySlot>
-int64_t LastNotAbove(const AnySlot* slots, uint32_t capacity, uint32_t predicted, uint64_t key) {
-  using W = Window<AnySlot>;
-  const uint32_t start = W::Start(predicted, capacity);
-  const uint32_t count = CountNotAbove<W::kSlots>(slots + start, key);
-  if (count == 0) [[unlikely]] {
-    return GallopLeft(slots, start, key);
+// not kNoKey. `count` keys of the window at `start` are at most `key`: all or none. While a writer
+// is at work the result may be any slot of the array.
+template <size_t kStride>
+[[gnu::noinline]] int64_t SearchFar(Keys<kStride> keys, uint32_t capacity, uint32_t start,
+                                    uint32_t count, uint64_t key) {
+  if (count == 0) {
+    return GallopLeft(keys, start, key);
   }
-  if (count == W::kSlots) [[unlikely]] {
-    // A run may go on for long; any slot of it will do.
-    const uint32_t last = start + count - 1;
-    return LoadShared(slots[last].key) == key ? last : GallopRight(slots, last, capacity, key);
-  }
-  return int64_t{start} + count - 1;
+  // A run may go on for long; any slot of it will do.
+  const uint32_t last = start + count - 1;
+  return keys[last] == key ? last : GallopRight(keys, last, capacity, key);
 }
 
 // How many keys from the first on lie near one line: within kConeError ranks of it, so that gaps

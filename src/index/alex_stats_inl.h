@@ -9,9 +9,9 @@ template <typename Key, typename Payload>
 template <typename Visitor>
 void AlexMap<Key, Payload>::VisitNodes(const NodeSlot& slot, size_t depth, const Visitor& visit) {
   visit(slot, depth);
-  const auto ref = alex::NodeRef::Of(slot);
-  if (!ref.is_leaf) {
-    static_cast<const InnerNode*>(ref.node)->ForEach(
+  const alex::NodeRef ref(slot);
+  if (!ref.is_leaf()) {
+    InnerNode::Of(ref)->ForEach(
         [&](const NodeSlot& child) { VisitNodes(child, depth + 1, visit); });
   }
 }
@@ -19,18 +19,17 @@ void AlexMap<Key, Payload>::VisitNodes(const NodeSlot& slot, size_t depth, const
 template <typename Key, typename Payload>
 typename AlexMap<Key, Payload>::Stats AlexMap<Key, Payload>::stats() const {
   Stats stats;
-  VisitNodes(root_, 1, [&](const NodeSlot& slot, size_t depth) {
-    const auto ref = alex::NodeRef::Of(slot);
-    const size_t bytes =
-        ref.is_leaf ? LeafOf(slot)->bytes() : static_cast<const InnerNode*>(ref.node)->bytes();
+  VisitNodes(*root_, 1, [&](const NodeSlot& slot, size_t depth) {
+    const alex::NodeRef ref(slot);
+    const size_t bytes = ref.is_leaf() ? LeafOf(slot)->bytes() : InnerNode::Of(ref)->bytes();
     stats.depth = std::max(stats.depth, depth);
     stats.largest_node_bytes = std::max(stats.largest_node_bytes, bytes);
-    if (!ref.is_leaf) {
+    if (!ref.is_leaf()) {
       ++stats.inner_nodes;
       return;
     }
-    stats.slots += ref.capacity;
-    ++(ref.is_fenced ? stats.fenced_leaves : stats.model_leaves);
+    stats.slots += ref.capacity();
+    ++(ref.is_fenced() ? stats.fenced_leaves : stats.model_leaves);
   });
   return stats;
 }
@@ -40,27 +39,24 @@ namespace alex {
 // What holds in every node; returns its number of keys.
 template <size_t kWords>
 size_t CheckNode(const NodeRef& ref) {
-  const auto* node = static_cast<const Node<kWords>*>(ref.node);
-  CHECK(node->capacity == ref.capacity);
-  CHECK(node->is_leaf == ref.is_leaf);
-  CHECK(node->is_fenced == ref.is_fenced);
+  const auto* node = Node<kWords>::Of(ref);
+  CHECK(node->capacity == ref.capacity());
+  CHECK(node->is_fenced == ref.is_fenced());
   CHECK(node->used <= node->capacity);
-  const auto* slots = node->slots();
   size_t count = 0;
   for (uint32_t i = 0; i < node->capacity; ++i) {
+    const uint64_t key = node->KeyAt(i);
     if (i >= node->used) {
-      CHECK(slots[i].key == kNoKey);
-    } else if (i == 0 || slots[i].key != slots[i - 1].key) {
-      CHECK(slots[i].key != kNoKey);
-      CHECK(i == 0 || slots[i].key > slots[i - 1].key);
+      CHECK(key == kNoKey);
+    } else if (i == 0 || key != node->KeyAt(i - 1)) {
+      CHECK(key != kNoKey);
+      CHECK(i == 0 || key > node->KeyAt(i - 1));
       ++count;
     } else {
-      CHECK(slots[i].words == slots[i - 1].words);
+      CHECK(node->SlotAt(i).words == node->SlotAt(i - 1).words);
     }
-    if (node->is_fenced && i % Node<kWords>::kFenceStride == 0) {
-      const auto* fences = reinterpret_cast<const uint64_t*>(slots + node->capacity);
-      CHECK(fences[i / Node<kWords>::kFenceStride] == slots[i].key);
-    }
+    CHECK(!node->is_fenced || i % Node<kWords>::kFenceStride != 0 ||
+          node->FenceAt(i / Node<kWords>::kFenceStride) == key);
   }
   CHECK(count == node->count);
   return count;
@@ -70,16 +66,16 @@ size_t CheckNode(const NodeRef& ref) {
 
 template <typename Key, typename Payload>
 void AlexMap<Key, Payload>::CheckInvariants() const {
-  size_t count = largest_.key == alex::kNoKey ? 1 : 0;
+  size_t count = has_largest_;
   size_t bytes = 0;
   const LeafNode* last_leaf = nullptr;
   std::optional<uint64_t> last_key;
   size_t leaf_depth = 0;
-  VisitNodes(root_, 1, [&](const NodeSlot& slot, size_t depth) {
-    const auto ref = alex::NodeRef::Of(slot);
-    if (!ref.is_leaf) {
+  VisitNodes(*root_, 1, [&](const NodeSlot& slot, size_t depth) {
+    const alex::NodeRef ref(slot);
+    if (!ref.is_leaf()) {
       CHECK(alex::CheckNode<3>(ref) > 0);
-      bytes += static_cast<const InnerNode*>(ref.node)->bytes();
+      bytes += InnerNode::Of(ref)->bytes();
       return;
     }
     const LeafNode* leaf = LeafOf(slot);
@@ -93,7 +89,7 @@ void AlexMap<Key, Payload>::CheckInvariants() const {
       // Only what lies before all others may be below its leaf's own key.
       CHECK(at.key >= slot.key || last_leaf == nullptr);
       last_key = at.key;
-      CHECK(LeafOf(LocateLeaf(at.key)) == leaf);
+      CHECK(LeafNode::Of(LocateLeaf(at.key)) == leaf);
     });
     count += keys;
     bytes += leaf->bytes();

@@ -8,97 +8,105 @@ namespace tsdbd::index {
 
 template <typename Key, typename Payload>
 AlexMap<Key, Payload>::AlexMap(EpochGate* gate) : gate_(gate) {
-  SetRoot({NewLeaf(kFirstCapacity, 0, 0)});
-  tail_ = LeafOf(root_);
+  const NodeSlot leaf = NewLeaf(kFirstCapacity, 0, 0);
+  tail_ = LeafOf(leaf);
+  root_.store(new NodeSlot(leaf), std::memory_order_relaxed);
 }
 
 template <typename Key, typename Payload>
 AlexMap<Key, Payload>::~AlexMap() {
-  RetireTree(root_);
+  RetireTree(*root_);
+  delete root_.load(std::memory_order_relaxed);
 }
 
 template <typename Key, typename Payload>
 std::optional<Payload> AlexMap<Key, Payload>::Write(uint64_t bits, const Words& words,
                                                     bool replace) {
+  if (bits == alex::kNoKey) [[unlikely]] {
+    return WriteLargest(words, replace);
+  }
   // Behind everything.
-  if (tail_->used < tail_->capacity && tail_->used > 0 &&
-      bits > tail_->slots()[tail_->used - 1].key && bits != alex::kNoKey) [[likely]] {
+  if (tail_->used < tail_->capacity && tail_->used > 0 && bits > tail_->KeyAt(tail_->used - 1)) {
     tail_->Append({bits, words});
     AddSize(1);
     return std::nullopt;
   }
-  if (bits == alex::kNoKey) [[unlikely]] {
-    return WriteLargest(words, replace);
-  }
-  const NodeSlot leaf_slot = Descend(bits);
-  LeafNode* leaf = LeafOf(leaf_slot);
-  const int64_t last = LeafNode::Search(alex::NodeRef::Of(leaf_slot), leaf_slot.key, bits);
-  if (last >= 0 && leaf->slots()[last].key == bits) {
-    const Payload before = ToPayload(leaf->slots()[last].words);
+  const alex::NodeRef ref = Descend(bits);
+  auto* leaf = LeafNode::Of(ref);
+  const int64_t last = LeafNode::Search(ref, bits);
+  if (leaf->KeyAt(last) == bits) {
+    const auto at = static_cast<uint32_t>(last);
+    const Payload before = ToPayload(leaf->SlotAt(at).words);
     if (replace) {
-      const auto [begin, end] = leaf->RunOf(static_cast<uint32_t>(last));
-      Change change(&VersionOf(leaf));
+      const auto [begin, end] = leaf->RunOf(at);
+      Change change(VersionOf(leaf));
       leaf->Fill(begin, end, {bits, words});
     }
     return before;
   }
-  InsertInto(leaf, leaf_slot, last, {bits, words});
+  InsertInto(ref, last, {bits, words});
   AddSize(1);
   return std::nullopt;
 }
 
 template <typename Key, typename Payload>
 std::optional<Payload> AlexMap<Key, Payload>::WriteLargest(const Words& words, bool replace) {
-  const bool exists = largest_.key == alex::kNoKey;
-  const Payload before = ToPayload(largest_.words);
-  if (!exists || replace) {
-    Change change(&VersionOf(&largest_));
-    largest_.StoreAll({alex::kNoKey, words});
+  std::optional<Payload> before;
+  if (has_largest_ != 0) {
+    before = ToPayload(largest_);
+  } else {
+    AddSize(1);
   }
-  if (exists) {
-    return before;
+  if (!before.has_value() || replace) {
+    SetLargest(true, words);
   }
-  AddSize(1);
-  return std::nullopt;
+  return before;
 }
 
-// The way to the leaf for `bits`, left in path_.
 template <typename Key, typename Payload>
-typename AlexMap<Key, Payload>::NodeSlot AlexMap<Key, Payload>::Descend(uint64_t bits) {
-  NodeSlot slot = root_;
+void AlexMap<Key, Payload>::SetLargest(bool exists, const Words& words) {
+  Change change(&largest_version_);
+  for (size_t i = 0; i < kWords; ++i) {
+    alex::StoreShared(&largest_[i], words[i]);
+  }
+  alex::StoreShared(&has_largest_, exists ? 1 : 0);
+}
+
+// The leaf for `bits`; the way there is left in path_.
+template <typename Key, typename Payload>
+alex::NodeRef AlexMap<Key, Payload>::Descend(uint64_t bits) {
+  auto ref = alex::NodeRef(*root_.load(std::memory_order_relaxed));
   depth_ = 0;
-  for (auto ref = alex::NodeRef::Of(slot); !ref.is_leaf; ref = alex::NodeRef::Of(slot)) {
+  while (!ref.is_leaf()) {
     CHECK(depth_ < kMaxDepth);
-    auto* node = static_cast<InnerNode*>(ref.node);
-    const int64_t i = std::max<int64_t>(InnerNode::Search(ref, slot.key, bits), 0);
-    path_[depth_++] = {slot, node, static_cast<uint32_t>(i)};
-    slot = node->slots()[i];
+    const auto i = static_cast<uint32_t>(std::max<int64_t>(InnerNode::Search(ref, bits), 0));
+    auto* node = InnerNode::Of(ref);
+    path_[depth_++] = {ref, node, i};
+    ref = alex::NodeRef(node->SlotAt(i));
   }
-  return slot;
+  return ref;
 }
 
+// A new key, `last` being the last slot below it.
 template <typename Key, typename Payload>
-void AlexMap<Key, Payload>::InsertInto(LeafNode* leaf, const NodeSlot& leaf_slot, int64_t last,
+void AlexMap<Key, Payload>::InsertInto(const alex::NodeRef& ref, int64_t last,
                                        const LeafSlot& slot) {
+  auto* leaf = LeafNode::Of(ref);
   const bool is_last = last + 1 == leaf->used;
   if (is_last && leaf->used < leaf->capacity) {
     leaf->Append(slot);
     return;
   }
-  if (is_last && leaf->IsGrowingInOrder()) {
-    AppendToFull(leaf, leaf_slot, slot);
+  if (is_last && leaf->IsGrowingInOrder() && leaf->used == leaf->count) {
+    AppendToFull(leaf, slot);
     return;
   }
   const bool has_room = leaf->used < leaf->capacity ||
                         leaf->count < alex::Limits<kWords>::kFullDensity * leaf->capacity;
   if (has_room && !leaf->IsTimeToRebuild()) {
-    const auto ref = alex::NodeRef::Of(leaf_slot);
-    const uint32_t predicted = ref.is_fenced
-                                   ? static_cast<uint32_t>(last + 1)
-                                   : ref.model.Predict(leaf_slot.key, slot.key, ref.capacity);
-    const auto place = leaf->FindPlace(last, predicted, kReach);
+    const auto place = leaf->FindPlace(last, LeafNode::PredictFor(ref, slot.key, last), kReach);
     if (place.end > 0) {
-      Change change(&VersionOf(leaf));
+      Change change(VersionOf(leaf));
       leaf->InsertAt(place, slot);
       return;
     }
@@ -106,53 +114,44 @@ void AlexMap<Key, Payload>::InsertInto(LeafNode* leaf, const NodeSlot& leaf_slot
   Rebuild(leaf, &slot);
 }
 
-// The key comes behind a full leaf that was filled in order: either it grows, or it is finished and
-// another one is begun.
+// The key comes behind a full leaf without a spare slot that was filled in order: either it grows,
+// or it is finished and another one is begun.
 template <typename Key, typename Payload>
-void AlexMap<Key, Payload>::AppendToFull(LeafNode* leaf, const NodeSlot& leaf_slot,
-                                         const LeafSlot& slot) {
-  using Limit = alex::Limits<kWords>;
-  if (leaf->used != leaf->count) {
-    Rebuild(leaf, &slot);
-    return;
-  }
-  const LeafSlot* slots = leaf->slots();
-  const uint64_t base = slots[0].key;
-  const auto key = [&](size_t i) { return slots[i].key; };
-  const alex::Line line = alex::FitLine(leaf->count, base, key);
+void AlexMap<Key, Payload>::AppendToFull(LeafNode* leaf, const LeafSlot& slot) {
+  const uint64_t base = leaf->KeyAt(0);
+  const alex::Line line =
+      alex::FitLine(leaf->count, base, [&](size_t i) { return leaf->KeyAt(i); });
+  const auto model = alex::Model::Of(line.slope, line.offset);
   if (leaf->capacity < kTailCapacity) {
-    auto* grown = LeafNode::New(std::min(2 * leaf->capacity, kTailCapacity), true, false);
-    AddBytes(grown->bytes());
-    std::copy_n(slots, leaf->used, grown->slots());
+    auto* grown = LeafNode::New(std::min(2 * leaf->capacity, kTailCapacity), false);
+    for (uint32_t i = 0; i < leaf->used; ++i) {
+      grown->Put(i, leaf->SlotAt(i));
+    }
     grown->FreeFrom(leaf->used);
     grown->count = leaf->count;
     grown->appends = leaf->appends;
     grown->Append(slot);
-    alex::NodeRef ref{grown, alex::Model::Of(line.slope, line.offset), grown->capacity, true,
-                      false};
-    ReplaceLeaf(leaf, {ref.ToSlot(base)});
+    AddBytes(grown->bytes());
+    ReplaceLeaf(leaf, {grown->RefTo(base, model).ToSlot()});
     return;
   }
-  alex::NodeRef finished = alex::NodeRef::Of(leaf_slot);
-  finished.model = alex::Model::Of(line.slope, line.offset);
-  finished.is_fenced = false;
-  uint32_t misses = 0;
-  for (uint32_t i = 0; i < leaf->used; ++i) {
-    const uint32_t predicted = finished.model.Predict(base, slots[i].key, leaf->capacity);
-    const uint32_t start = alex::Window<LeafSlot>::Start(predicted, leaf->capacity);
-    misses += i - start < alex::Window<LeafSlot>::kSlots ? 0 : 1;
-  }
-  const NodeSlot added =
+  NodeSlot added =
       NewLeaf(leaf->next == nullptr ? kTailCapacity : kFirstTailCapacity, slot.key, line.slope);
   LeafOf(added)->Append(slot);
-  std::vector<NodeSlot> nodes;
-  if (misses <= Limit::kMaxMisses * leaf->used && !leaf->is_fenced) {
-    nodes = {finished.ToSlot(base), added};
+  uint32_t misses = 0;
+  for (uint32_t i = 0; i < leaf->used; ++i) {
+    const int64_t predicted = model.Predict(base, leaf->KeyAt(i));
+    const uint32_t start = LeafNode::W::Start(predicted, leaf->capacity);
+    misses += i - start < LeafNode::W::kSlots ? 0 : 1;
+  }
+  if (leaf->is_fenced || misses <= alex::Limits<kWords>::kMaxMisses * leaf->used) {
+    // It stays as it is, without a spare slot.
     LinkAll(leaf, {added}, leaf->next);
-    ReplaceChild(depth_, std::move(nodes));
+    ReplaceChild(depth_, {leaf->RefTo(base, model).ToSlot(), added});
     return;
   }
-  nodes = BuildLeaves(leaf->count, 0, [&](size_t i) { return slots[i]; });
+  auto nodes =
+      BuildLeaves(leaf->count, 0, [&](size_t i) { return leaf->SlotAt(static_cast<uint32_t>(i)); });
   nodes.push_back(added);
   ReplaceLeaf(leaf, std::move(nodes));
 }
@@ -228,17 +227,16 @@ void AlexMap<Key, Payload>::ReplaceChild(size_t depth, std::vector<NodeSlot> nod
       parent->count + added <= alex::Limits<3>::kFullDensity * parent->capacity &&
       !parent->IsTimeToRebuild();
   if (added == 0 || fits_behind || fits_within) {
-    const auto ref = alex::NodeRef::Of(step.self);
-    Change change(&VersionOf(parent));
+    Change change(VersionOf(parent));
     parent->Fill(begin, end, nodes[0]);
     for (size_t i = 1; i < nodes.size(); ++i) {
-      parent->Insert(ref, step.self.key, nodes[i]);
+      parent->Insert(step.ref, nodes[i]);
     }
     return;
   }
   std::vector<NodeSlot> children;
   children.reserve(parent->count + added);
-  const uint64_t replaced = parent->slots()[step.index].key;
+  const uint64_t replaced = parent->KeyAt(step.index);
   parent->ForEach([&](const NodeSlot& child) {
     if (child.key == replaced) {
       children.insert(children.end(), nodes.begin(), nodes.end());
@@ -249,7 +247,7 @@ void AlexMap<Key, Payload>::ReplaceChild(size_t depth, std::vector<NodeSlot> nod
   const bool in_order = parent->IsGrowingInOrder();
   auto parents = BuildInner(children, in_order ? parent->count / 2 : 0);
   if (in_order) {
-    auto* last = reinterpret_cast<InnerNode*>(parents.back().words[0]);
+    auto* last = InnerNode::Of(parents.back());
     last->appends = last->count;
   }
   ReplaceChild(depth - 1, std::move(parents));
@@ -261,8 +259,9 @@ void AlexMap<Key, Payload>::SetRoot(std::vector<NodeSlot> nodes) {
   while (nodes.size() > 1) {
     nodes = BuildInner(nodes, 0);
   }
-  Change change(&root_version_);
-  root_.StoreAll(nodes[0]);
+  const NodeSlot* old = root_.exchange(new NodeSlot(nodes[0]), std::memory_order_acq_rel);
+  gate_->Retire([](void*, void* pointer, size_t) { delete static_cast<NodeSlot*>(pointer); },
+                nullptr, const_cast<NodeSlot*>(old), sizeof(NodeSlot));
 }
 
 // Takes out the child that path_ leads to at `depth`, in which nothing is left.
@@ -281,17 +280,16 @@ void AlexMap<Key, Payload>::RemoveChild(size_t depth) {
     return;
   }
   {
-    Change change(&VersionOf(step.node));
+    Change change(VersionOf(step.node));
     step.node->EraseRun(step.index);
   }
   // A root with one child is one step too many.
-  for (auto ref = alex::NodeRef::Of(root_); !ref.is_leaf; ref = alex::NodeRef::Of(root_)) {
-    auto* node = static_cast<InnerNode*>(ref.node);
-    if (node->count > 1) {
-      break;
-    }
-    SetRoot({node->slots()[0]});
+  auto root = alex::NodeRef(*root_);
+  while (!root.is_leaf() && InnerNode::Of(root)->count == 1) {
+    auto* node = InnerNode::Of(root);
+    SetRoot({node->SlotAt(0)});
     Retire(node);
+    root = alex::NodeRef(*root_);
   }
 }
 
@@ -301,13 +299,13 @@ std::optional<Payload> AlexMap<Key, Payload>::Erase(Key key) {
   if (bits == alex::kNoKey) [[unlikely]] {
     return EraseLargest();
   }
-  const NodeSlot leaf_slot = Descend(bits);
-  LeafNode* leaf = LeafOf(leaf_slot);
-  const int64_t at = LeafNode::Search(alex::NodeRef::Of(leaf_slot), leaf_slot.key, bits);
-  if (at < 0 || leaf->slots()[at].key != bits) {
+  const alex::NodeRef ref = Descend(bits);
+  auto* leaf = LeafNode::Of(ref);
+  const int64_t at = LeafNode::Search(ref, bits);
+  if (leaf->KeyAt(at) != bits) {
     return std::nullopt;
   }
-  const Payload before = ToPayload(leaf->slots()[at].words);
+  const Payload before = ToPayload(leaf->SlotAt(static_cast<uint32_t>(at)).words);
   AddSize(-1);
   if (leaf->count == 1) {
     if (leaf->previous != nullptr || leaf->next != nullptr) {
@@ -321,7 +319,7 @@ std::optional<Payload> AlexMap<Key, Payload>::Erase(Key key) {
     return before;
   }
   {
-    Change change(&VersionOf(leaf));
+    Change change(VersionOf(leaf));
     leaf->EraseRun(static_cast<uint32_t>(at));
   }
   if (leaf->count < leaf->capacity / kSparse && leaf->capacity > kFirstTailCapacity) {
@@ -332,19 +330,18 @@ std::optional<Payload> AlexMap<Key, Payload>::Erase(Key key) {
 
 template <typename Key, typename Payload>
 std::optional<Payload> AlexMap<Key, Payload>::EraseLargest() {
-  if (largest_.key != alex::kNoKey) {
+  if (has_largest_ == 0) {
     return std::nullopt;
   }
-  const Payload before = ToPayload(largest_.words);
+  const Payload before = ToPayload(largest_);
+  SetLargest(false, {});
   AddSize(-1);
-  Change change(&VersionOf(&largest_));
-  largest_.StoreAll({});
   return before;
 }
 
 template <typename Key, typename Payload>
 void AlexMap<Key, Payload>::BulkLoad(std::span<const Pair> pairs) {
-  const NodeSlot old_root = root_;
+  const NodeSlot old_root = *root_;
   size_t count = pairs.size();
   const bool has_largest = count > 0 && ToBits(pairs.back().key) == alex::kNoKey;
   count -= has_largest ? 1 : 0;
@@ -358,11 +355,7 @@ void AlexMap<Key, Payload>::BulkLoad(std::span<const Pair> pairs) {
   }
   LinkAll(nullptr, leaves, nullptr);
   SetRoot(std::move(leaves));
-  {
-    Change change(&VersionOf(&largest_));
-    largest_.StoreAll(has_largest ? LeafSlot{alex::kNoKey, ToWords(pairs.back().payload)}
-                                  : LeafSlot{});
-  }
+  SetLargest(has_largest, has_largest ? ToWords(pairs.back().payload) : Words{});
   size_.store(pairs.size(), std::memory_order_relaxed);
   RetireTree(old_root);
 }
@@ -372,20 +365,20 @@ template <typename Key, typename Payload>
 typename AlexMap<Key, Payload>::NodeSlot AlexMap<Key, Payload>::NewLeaf(uint32_t capacity,
                                                                         uint64_t key,
                                                                         double slope) {
-  auto* leaf = LeafNode::New(capacity, true, false);
+  auto* leaf = LeafNode::New(capacity, false);
   leaf->FreeFrom(0);
   AddBytes(leaf->bytes());
-  return alex::NodeRef{leaf, alex::Model::Of(slope, 0), capacity, true, false}.ToSlot(key);
+  return leaf->RefTo(key, alex::Model::Of(slope, 0)).ToSlot();
 }
 
 template <typename Key, typename Payload>
 void AlexMap<Key, Payload>::RetireTree(const NodeSlot& slot) {
-  const auto ref = alex::NodeRef::Of(slot);
-  if (ref.is_leaf) {
-    Retire(static_cast<LeafNode*>(ref.node));
+  const auto ref = alex::NodeRef(slot);
+  if (ref.is_leaf()) {
+    Retire(LeafNode::Of(ref));
     return;
   }
-  auto* node = static_cast<InnerNode*>(ref.node);
+  auto* node = InnerNode::Of(ref);
   node->ForEach([&](const NodeSlot& child) { RetireTree(child); });
   Retire(node);
 }
