@@ -224,6 +224,7 @@ StatusOr<std::unique_ptr<Store>> Keyspaces::OpenStore(const KeyspaceDefinition& 
     RecoveryReport report;
     AlexStoreOptions alex;
     alex.store = std::move(options);
+    alex.max_segment_bytes = options_.max_segment_bytes;
     alex.now_ns = options_.now_ns;
     ASSIGN_OR_RETURN(auto store, OpenAlexStore(env_, alex, &report));
     LogRecovery(directory, report);

@@ -43,6 +43,8 @@ struct KeyspacesOptions {
   size_t max_value_bytes = size_t{64} << 20;
   // Each has threads and buffers of its own.
   size_t max_keyspaces = 64;
+  // To which the log segments of keyspaces on AlexStore grow with them.
+  uint64_t max_segment_bytes = 64 << 20;
   // Blocks and memtables of all keyspaces on RocksDB together.
   size_t rocks_cache_bytes = size_t{256} << 20;
   // Hot values of each of them.

@@ -191,6 +191,7 @@ void AddKvKeys(KvConfig* config, std::vector<ConfigKey>* keys) {
   keys->push_back(SizeKey("kv.max_value", &options->max_value_bytes, {kKiB, 512 * kMiB}));
   keys->push_back(SizeKey("kv.max_batch", &config->max_batch_bytes, {kKiB, 512 * kMiB}));
   keys->push_back(CountKey("kv.max_keyspaces", &options->max_keyspaces, {1, 10'000}));
+  keys->push_back(SizeKey("kv.segment_size", &options->max_segment_bytes, {kMiB, 1024 * kMiB}));
   keys->push_back(SizeKey("kv.rocksdb_cache", &options->rocks_cache_bytes, {kMiB, kTiB}));
   keys->push_back(SizeKey("kv.hot_cache", &options->hot_bytes, {0, kTiB}));
   resp::ServerOptions* server = &config->resp.server;
