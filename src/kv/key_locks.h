@@ -14,10 +14,10 @@ namespace tsdbd::kv {
 
 class KeyLocks {
  public:
-  using Mask = uint64_t;
+  using Mask = uint32_t;
   static constexpr Mask kAll = ~Mask{0};
 
-  static Mask MaskOf(std::string_view key) { return Mask{1} << (Hash64(key) >> 58); }
+  static Mask MaskOf(std::string_view key) { return Mask{1} << (Hash64(key) >> (64 - kCountBits)); }
 
   // Holds the locks of a mask for a scope.
   class Guard {
@@ -42,10 +42,13 @@ class KeyLocks {
   };
 
  private:
+  // As many as a mask has bits. ThreadSanitizer follows a thread that holds up to 64 locks.
+  static constexpr int kCountBits = 5;
+
   struct alignas(64) Padded {
     Mutex mutex;
   };
-  std::array<Padded, 64> locks_;
+  std::array<Padded, size_t{1} << kCountBits> locks_;
 };
 
 }  // namespace tsdbd::kv
