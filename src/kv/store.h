@@ -146,7 +146,8 @@ class Store {
   // Decides on a write knowing what is there: sees the key's entry (null: none) and adds
   // operations, which may be on any keys; their keys and values must live until Update returns.
   // Runs under the store's write lock (or the key's), so nothing comes between; must not call the
-  // store.
+  // store, but may read through a ReadView taken before: the keys that it then writes are as it read
+  // them. It may run more than once; what its last run adds is written.
   using Edit = std::function<void(const Entry* current, WriteBatch* batch)>;
 
   virtual ~Store() = default;

@@ -78,7 +78,11 @@ class MemoryStore::View final : public kv::ReadView {
   std::deque<std::string> keys_;
 };
 
-Status MemoryStore::CheckBatch(const kv::WriteBatch& batch) const {
+Status MemoryStore::Apply(const kv::WriteBatch& batch, uint64_t* version) {
+  MutexLock lock(&mutex_);
+  if (!batch.operations().empty()) {
+    RETURN_IF_ERROR(write_status_);
+  }
   for (const kv::WriteBatch::Operation& operation : batch.operations()) {
     if (operation.key.size() > kv::kMaxKeyBytes ||
         operation.value.size() > options_.max_value_bytes) {
@@ -86,12 +90,10 @@ Status MemoryStore::CheckBatch(const kv::WriteBatch& batch) const {
                              operation.key.size(), operation.value.size());
     }
   }
-  return write_status_;
-}
-
-void MemoryStore::Apply(const kv::WriteBatch& batch) {
-  ++batches_;
-  ++version_;
+  if (!batch.operations().empty()) {
+    ++batches_;
+    ++version_;
+  }
   for (const kv::WriteBatch::Operation& operation : batch.operations()) {
     if (operation.is_delete) {
       values_.erase(std::string(operation.key));
@@ -100,6 +102,10 @@ void MemoryStore::Apply(const kv::WriteBatch& batch) {
           Value{std::string(operation.value), version_, operation.expires_ns});
     }
   }
+  if (version != nullptr) {
+    *version = version_;
+  }
+  return OkStatus();
 }
 
 void MemoryStore::Finish(Done done) {
@@ -118,12 +124,8 @@ void MemoryStore::Finish(Done done) {
 
 Status MemoryStore::Write(const kv::WriteBatch& batch, Done done, uint64_t* version) {
   {
-    MutexLock lock(&mutex_);
-    RETURN_IF_ERROR(CheckBatch(batch));
-    Apply(batch);
-    if (version != nullptr) {
-      *version = version_;
-    }
+    MutexLock write_lock(&write_mutex_);
+    RETURN_IF_ERROR(Apply(batch, version));
   }
   Finish(std::move(done));
   return OkStatus();
@@ -131,25 +133,13 @@ Status MemoryStore::Write(const kv::WriteBatch& batch, Done done, uint64_t* vers
 
 Status MemoryStore::Update(std::string_view key, const Edit& edit, Done done, uint64_t* version) {
   {
-    MutexLock lock(&mutex_);
-    const auto found = values_.find(key);
-    const bool is_there = found != values_.end() && found->second->expires_ns > WallNanos();
+    MutexLock write_lock(&write_mutex_);
+    View view(this);
     kv::Entry entry;
-    if (is_there) {
-      entry = {.key = found->first,
-               .value = found->second->bytes,
-               .version = found->second->version,
-               .expires_ns = found->second->expires_ns};
-    }
+    const bool is_there = view.Get(key, &entry).ok();
     kv::WriteBatch batch;
     edit(is_there ? &entry : nullptr, &batch);
-    if (!batch.operations().empty()) {
-      RETURN_IF_ERROR(CheckBatch(batch));
-      Apply(batch);
-    }
-    if (version != nullptr) {
-      *version = version_;
-    }
+    RETURN_IF_ERROR(Apply(batch, version));
   }
   Finish(std::move(done));
   return OkStatus();

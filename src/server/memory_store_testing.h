@@ -56,11 +56,12 @@ class MemoryStore final : public kv::Store {
     int64_t expires_ns;
   };
 
-  Status CheckBatch(const kv::WriteBatch& batch) const REQUIRES(mutex_);
-  void Apply(const kv::WriteBatch& batch) REQUIRES(mutex_);
+  Status Apply(const kv::WriteBatch& batch, uint64_t* version) REQUIRES(write_mutex_)
+      EXCLUDES(mutex_);
   void Finish(Done done);
 
   const Options options_;
+  Mutex write_mutex_;  // held while an edit runs, which may read; before mutex_ in the lock order
   mutable Mutex mutex_;
   // Values are shared with the views that saw them.
   std::map<std::string, std::shared_ptr<const Value>, std::less<>> values_ GUARDED_BY(mutex_);

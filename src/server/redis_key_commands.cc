@@ -111,8 +111,7 @@ void Expire(RedisCall* call, ExpiryUnit unit, bool is_moment) {
 void Rename(RedisCall* call, bool only_if_absent) {
   const std::string_view from = (*call)[1];
   const std::string_view to = (*call)[2];
-  const bool is_same = from == to;
-  const bool is_taken = only_if_absent && CountExisting(call, call->arguments().subspan(2)) > 0;
+  kv::ReadView* const view = &call->view();
   std::string value;
   call->Update(from,
                [&](const kv::Entry* current, kv::WriteBatch* batch, resp::ReplyWriter* reply) {
@@ -120,15 +119,16 @@ void Rename(RedisCall* call, bool only_if_absent) {
                    reply->Error("ERR no such key");
                    return;
                  }
-                 if (!is_same && !is_taken) {
+                 const bool is_taken = only_if_absent && !FindExisting(view, {&to, 1}).empty();
+                 if (only_if_absent) {
+                   reply->Integer(is_taken ? 0 : 1);
+                 } else {
+                   reply->Ok();
+                 }
+                 if (!is_taken && from != to) {
                    value = current->value;
                    batch->Put(to, value, current->expires_ns);
                    batch->Delete(from);
-                 }
-                 if (only_if_absent) {
-                   reply->Integer(is_same || is_taken ? 0 : 1);
-                 } else {
-                   reply->Ok();
                  }
                });
 }
@@ -217,12 +217,18 @@ uint64_t RandomNumber() {
 
 }  // namespace
 
-size_t CountExisting(RedisCall* call, std::span<const std::string_view> keys) {
+std::vector<std::string_view> FindExisting(kv::ReadView* view,
+                                           std::span<const std::string_view> keys) {
   std::vector<kv::Entry> entries(keys.size());
   std::vector<Status> statuses(keys.size());
-  call->view().GetMany(keys, entries, statuses);
-  return static_cast<size_t>(std::count_if(statuses.begin(), statuses.end(),
-                                           [](const Status& status) { return status.ok(); }));
+  view->GetMany(keys, entries, statuses);
+  std::vector<std::string_view> existing;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (statuses[i].ok()) {
+      existing.push_back(keys[i]);
+    }
+  }
+  return existing;
 }
 
 void ReadExists(RedisCall* call, std::span<const kv::Entry* const> entries) {
@@ -254,27 +260,24 @@ void ReadPExpireTime(RedisCall* call, std::span<const kv::Entry* const> entries)
 }
 
 void RunDel(RedisCall* call) {
-  if (call->size() == 2) {
-    const std::string_view key = (*call)[1];
-    call->Update(key,
-                 [&](const kv::Entry* current, kv::WriteBatch* batch, resp::ReplyWriter* reply) {
-                   reply->Integer(current == nullptr ? 0 : 1);
-                   if (current != nullptr) {
-                     batch->Delete(key);
-                   }
-                 });
-    return;
-  }
   // Named twice it is deleted and counted once.
   std::vector<std::string_view> keys(call->arguments().begin() + 1, call->arguments().end());
   std::sort(keys.begin(), keys.end());
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
-  const size_t existing = CountExisting(call, keys);
-  kv::WriteBatch batch;
-  for (const std::string_view key : keys) {
-    batch.Delete(key);
-  }
-  call->Write(batch, fmt::format(":{}\r\n", existing));
+  kv::ReadView* const view = keys.size() > 1 ? &call->view() : nullptr;
+  call->Update(keys[0],
+               [&](const kv::Entry* current, kv::WriteBatch* batch, resp::ReplyWriter* reply) {
+                 std::vector<std::string_view> existing;
+                 if (view != nullptr) {
+                   existing = FindExisting(view, keys);
+                 } else if (current != nullptr) {
+                   existing = keys;
+                 }
+                 reply->Integer(static_cast<int64_t>(existing.size()));
+                 for (const std::string_view key : existing) {
+                   batch->Delete(key);
+                 }
+               });
 }
 
 void RunExpire(RedisCall* call) {

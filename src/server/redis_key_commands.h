@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "server/redis_command.h"
 
@@ -31,7 +32,9 @@ void RunDbSize(RedisCall* call);
 void RunFlushDb(RedisCall* call);
 void RunFlushAll(RedisCall* call);
 
-// How many of `keys` are there, each counted as often as it is named.
-size_t CountExisting(RedisCall* call, std::span<const std::string_view> keys);
+// Those of `keys` that are there. Within an edit: as the other keys of a write are then, whoever
+// else writes.
+std::vector<std::string_view> FindExisting(kv::ReadView* view,
+                                           std::span<const std::string_view> keys);
 
 }  // namespace tsdbd::server

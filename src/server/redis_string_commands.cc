@@ -417,15 +417,14 @@ void RunMSetNx(RedisCall* call) {
   for (size_t i = 1; i < call->size(); i += 2) {
     keys.push_back((*call)[i]);
   }
-  const bool others_exist = CountExisting(call, std::span(keys).subspan(1)) > 0;
-  call->Update(keys[0],
-               [&](const kv::Entry* current, kv::WriteBatch* batch, resp::ReplyWriter* reply) {
-                 const bool is_allowed = current == nullptr && !others_exist;
-                 reply->Integer(is_allowed ? 1 : 0);
-                 for (size_t i = 0; is_allowed && i < keys.size(); ++i) {
-                   batch->Put(keys[i], (*call)[2 * i + 2], call->default_expiry_ns());
-                 }
-               });
+  kv::ReadView* const view = &call->view();
+  call->Update(keys[0], [&](const kv::Entry*, kv::WriteBatch* batch, resp::ReplyWriter* reply) {
+    const bool is_allowed = FindExisting(view, keys).empty();
+    reply->Integer(is_allowed ? 1 : 0);
+    for (size_t i = 0; is_allowed && i < keys.size(); ++i) {
+      batch->Put(keys[i], (*call)[2 * i + 2], call->default_expiry_ns());
+    }
+  });
 }
 
 }  // namespace tsdbd::server
