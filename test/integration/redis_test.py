@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -306,6 +307,45 @@ class PipelineTest(unittest.TestCase):
                 client.close()
             with connect(daemon) as client:
                 self.assertEqual(client.call("SET", "k", b"x" * 1_000_000), "OK")
+
+
+class AtomicityTest(unittest.TestCase):
+
+    def race(self, arguments, work):
+        """The replies of `work(client, round)` by four clients at once, round by round."""
+        with start(*arguments) as daemon:
+            replies = []
+
+            def run(round_count):
+                with connect(daemon) as client:
+                    mine = [work(client, i) for i in range(round_count)]
+                replies.append(mine)
+
+            threads = [threading.Thread(target=run, args=(200,)) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(len(replies), 4)
+            return list(zip(*replies))
+
+    def test_of_many_who_want_keys_that_are_not_there_one_gets_them(self):
+        # Each key twice: in the first and in the second place.
+        def take(client, i):
+            return client.call("MSETNX", f"a{i}", "1", f"b{i}", "1") + \
+                client.call("MSETNX", f"b{i}", "1", f"a{i}", "1")
+        for replies in self.race((), take):
+            self.assertEqual(sum(replies), 1)
+
+    def test_of_many_who_delete_a_key_one_counts_it(self):
+        def delete(client, i):
+            client.call("SET", f"own{i}", "1", "NX")
+            return client.call("INCR", "n") and client.call("SETNX", f"k{i}", "1") + \
+                10 * client.call("DEL", f"none{i}", f"k{i}")
+        for replies in self.race((), delete):
+            # As many deletions as creations.
+            self.assertEqual(sum(reply % 10 for reply in replies),
+                             sum(reply // 10 for reply in replies))
 
 
 class DurabilityTest(unittest.TestCase):
