@@ -34,6 +34,9 @@ constexpr uint64_t kMaxLogBytes = uint64_t{256} << 20;
 // go. RocksDB's default with a filter is 30 days.
 constexpr uint64_t kPeriodicCompactionSeconds = 7 * 86'400;
 
+// Folder for damaged logs, in the store's.
+constexpr const char* kQuarantine = "quarantine";
+
 // RocksDB's warnings and errors as lines of our log; it writes no LOG file of its own then.
 class LogForwarder final : public rocksdb::Logger {
  public:
@@ -141,6 +144,24 @@ RocksState::~RocksState() {
 }
 
 Status RocksState::Open() {
+  const rocksdb::Status strict = OpenWith(rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords);
+  if (!strict.IsCorruption()) {
+    return Fail(strict, "open");
+  }
+  // RocksDB removes the logs that it has read, so they are kept before it reads them.
+  RETURN_IF_ERROR(KeepLogsAside());
+  if (!OpenWith(rocksdb::WALRecoveryMode::kPointInTimeRecovery).ok()) {
+    return Fail(strict, "open");
+  }
+  counters.damaged_records.fetch_add(1, std::memory_order_relaxed);
+  spdlog::error("kv log damaged, what followed is lost directory={} kept={} what=\"{}\"",
+                options.directory, kQuarantine, strict.ToString());
+  return OkStatus();
+}
+
+rocksdb::Status RocksState::OpenWith(rocksdb::WALRecoveryMode mode) {
+  rocksdb::DBOptions database = DatabaseOptions();
+  database.wal_recovery_mode = mode;
   rocksdb::ColumnFamilyOptions meta_options;
   // One key: flushed together with what it is in one log with.
   meta_options.write_buffer_size = 64 << 10;
@@ -148,13 +169,30 @@ Status RocksState::Open() {
       {rocksdb::kDefaultColumnFamilyName, EntryOptions()}, {"meta", meta_options}};
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* opened = nullptr;
-  RETURN_IF_ERROR(
-      Fail(rocksdb::DB::Open(DatabaseOptions(), options.directory, families, &handles, &opened),
-           "open"));
-  db.reset(opened);
-  entries = handles[0];
-  meta = handles[1];
-  return OkStatus();
+  const rocksdb::Status status =
+      rocksdb::DB::Open(database, options.directory, families, &handles, &opened);
+  if (status.ok()) {
+    db.reset(opened);
+    entries = handles[0];
+    meta = handles[1];
+  }
+  return status;
+}
+
+Status RocksState::KeepLogsAside() const {
+  const std::string folder = fmt::format("{}/{}", options.directory, kQuarantine);
+  std::vector<std::string> names;
+  rocksdb::Status status = env->GetChildren(options.directory, &names);
+  if (status.ok()) {
+    status = env->CreateDirIfMissing(folder);
+  }
+  for (size_t i = 0; i < names.size() && status.ok(); ++i) {
+    const std::string kept = fmt::format("{}/{}", folder, names[i]);
+    if (names[i].ends_with(".log") && env->FileExists(kept).IsNotFound()) {
+      status = env->LinkFile(fmt::format("{}/{}", options.directory, names[i]), kept);
+    }
+  }
+  return Fail(status, "keep damaged logs of");
 }
 
 rocksdb::DBOptions RocksState::DatabaseOptions() {

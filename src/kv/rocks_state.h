@@ -51,6 +51,9 @@ struct RocksState {
   RocksState(StoreOptions options_in, RocksOptions rocks);
   ~RocksState();
 
+  // A log that ends in the middle of a record was being written when its process died: it is read
+  // to there. One that is damaged before its end is kept aside in quarantine/, counted and logged,
+  // and read to the damage.
   Status Open();
   Status Fail(const rocksdb::Status& status, std::string_view operation) const {
     return FromRocks(status, operation, options.directory);
@@ -73,6 +76,8 @@ struct RocksState {
   rocksdb::ColumnFamilyHandle* meta = nullptr;
 
  private:
+  rocksdb::Status OpenWith(rocksdb::WALRecoveryMode mode);
+  Status KeepLogsAside() const;
   rocksdb::DBOptions DatabaseOptions();
   rocksdb::ColumnFamilyOptions EntryOptions() const;
 };

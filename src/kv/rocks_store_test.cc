@@ -105,10 +105,61 @@ class RocksStoreTest : public testing::Test {
     return *std::move(opened);
   }
 
+  static constexpr int kLogKeys = 20;
+
+  void FillLog() {
+    for (int i = 0; i < kLogKeys; ++i) {
+      ASSERT_TRUE(store_->Put(fmt::format("key {:02}", i), std::string(1000, 'v')).ok());
+    }
+  }
+
+  // How many of the keys of FillLog are there; they must be the first.
+  static int KeysIn(Store* store) {
+    int count = 0;
+    for (int i = 0; i < kLogKeys; ++i) {
+      const bool is_there = store->Get(fmt::format("key {:02}", i)).ok();
+      EXPECT_TRUE(!is_there || count == i);
+      count += is_there ? 1 : 0;
+    }
+    return count;
+  }
+
+  static fs::path OnlyLogIn(const fs::path& folder) {
+    fs::path found;
+    for (const auto& file : fs::directory_iterator(folder)) {
+      if (file.path().extension() == ".log") {
+        EXPECT_TRUE(found.empty());
+        found = file.path();
+      }
+    }
+    return found;
+  }
+
+  static std::string ReadAll(const fs::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  // A copy of the store whose log has been changed, opened.
+  std::unique_ptr<Store> OpenWithLog(const std::function<void(std::string*)>& change) {
+    last_copy_ = folder_ / fmt::format("copy-{}", ++copies_);
+    fs::copy(options_.directory, last_copy_, fs::copy_options::recursive);
+    const fs::path path = OnlyLogIn(last_copy_);
+    std::string log = ReadAll(path);
+    change(&log);
+    std::ofstream(path, std::ios::binary) << log;
+    StoreOptions options = options_;
+    options.directory = last_copy_;
+    auto opened = Open(options);
+    CHECK(opened.ok());
+    return *std::move(opened);
+  }
+
   Faults faults_;
   const std::unique_ptr<rocksdb::Env> env_;
   fs::path folder_;
   int copies_ = 0;
+  fs::path last_copy_;
   std::atomic<int64_t> now_ns_ = 1'000'000;
   StoreOptions options_;
   std::unique_ptr<Store> store_;
@@ -198,6 +249,51 @@ TEST_F(RocksStoreTest, WhatWasAcknowledgedSurvivesAKill) {
   const auto copy = OpenAfterKill();
   for (int i = 0; i < 100; ++i) {
     EXPECT_EQ(copy->Get(fmt::format("key {}", i)).ok(), i != 7);
+  }
+}
+
+TEST_F(RocksStoreTest, ALogThatIsCutInItsLastRecordIsReadToThere) {
+  FillLog();
+  for (const size_t cut : {1, 500, 1010}) {
+    const auto store = OpenWithLog([&](std::string* log) { log->resize(log->size() - cut); });
+    EXPECT_EQ(KeysIn(store.get()), kLogKeys - 1);
+    EXPECT_EQ(store->stats().damaged_records, 0);
+    EXPECT_FALSE(fs::exists(last_copy_ / "quarantine"));
+    ASSERT_TRUE(store->Put("after", "v").ok());
+  }
+}
+
+TEST_F(RocksStoreTest, ALogThatIsDamagedInItsMiddleIsKeptCountedAndReadToThere) {
+  FillLog();
+  std::string damaged;
+  const auto store = OpenWithLog([&](std::string* log) {
+    (*log)[log->size() / 2] ^= 1;
+    damaged = *log;
+  });
+  EXPECT_GT(KeysIn(store.get()), kLogKeys / 3);
+  EXPECT_LT(KeysIn(store.get()), kLogKeys * 2 / 3);
+  EXPECT_EQ(store->stats().damaged_records, 1);
+  EXPECT_EQ(ReadAll(OnlyLogIn(last_copy_ / "quarantine")), damaged);
+  ASSERT_TRUE(store->Put("after", "v").ok());
+}
+
+// Each byte takes an open, so one in five is flipped.
+TEST_F(RocksStoreTest, NoFlippedByteOfALogIsServed) {
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(store_->Put(fmt::format("key {}", i), fmt::format("value {}", i)).ok());
+  }
+  const size_t log_bytes = fs::file_size(OnlyLogIn(options_.directory));
+  for (size_t at = 0; at < log_bytes; at += 5) {
+    const auto store = OpenWithLog([&](std::string* log) { (*log)[at] ^= 0x10; });
+    int found = 0;
+    for (int i = 0; i < 5; ++i) {
+      const auto value = store->Get(fmt::format("key {}", i));
+      if (value.ok()) {
+        EXPECT_EQ(*value, fmt::format("value {}", i)) << "byte " << at;
+        EXPECT_EQ(found++, i) << "byte " << at;
+      }
+    }
+    EXPECT_LT(found, 5) << "byte " << at;
   }
 }
 
