@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "common/check.h"
+#include "common/hex_dump_testing.h"
 
 namespace tsdbd::kv {
 namespace {
@@ -254,6 +255,15 @@ TEST(KeyspaceDefinitionTest, ReadsWhatItWrote) {
       }
     }
   }
+}
+
+// docs/formats/keyspace.md shows this one.
+TEST(KeyspaceDefinitionTest, ThePageShowsTheBytesThatAreWritten) {
+  const KeyspaceDefinition definition{.key_type = KeyType::kInteger,
+                                      .backend = Backend::kRocks,
+                                      .default_ttl_ns = 30 * kNanosPerDay};
+  const std::string written = HexDump(EncodeDefinition(definition, 3));
+  EXPECT_TRUE(HexDumpInDocument("keyspace.md") == written) << "the page should show\n" << written;
 }
 
 TEST(KeyspaceDefinitionTest, NoticesEveryFlippedBitAndEveryCut) {
