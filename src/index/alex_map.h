@@ -85,6 +85,7 @@ class AlexMap {
 
  private:
   static constexpr size_t kWords = (sizeof(Payload) + 7) / 8;
+  using LeafLimits = alex::Limits<kWords>;
   using LeafNode = alex::Node<kWords>;
   using InnerNode = alex::Node<3>;
   using LeafSlot = alex::Slot<kWords>;
@@ -233,16 +234,16 @@ class AlexMap {
                 std::memory_order_relaxed);
   }
   template <typename SlotAt>
-  std::vector<NodeSlot> BuildLeaves(size_t count, uint32_t room_behind, SlotAt at) {
-    auto nodes = alex::BuildNodes<kWords>(count, room_behind, at);
+  std::vector<NodeSlot> BuildLeaves(size_t count, double density, uint32_t room_behind, SlotAt at) {
+    auto nodes = alex::BuildNodes<kWords>(count, density, room_behind, at);
     for (const NodeSlot& node : nodes) {
       AddBytes(LeafOf(node)->bytes());
     }
     return nodes;
   }
   std::vector<NodeSlot> BuildInner(const std::vector<NodeSlot>& children, uint32_t room_behind) {
-    auto nodes =
-        alex::BuildNodes<3>(children.size(), room_behind, [&](size_t i) { return children[i]; });
+    auto nodes = alex::BuildNodes<3>(children.size(), alex::Limits<3>::kDensity, room_behind,
+                                     [&](size_t i) { return children[i]; });
     for (const NodeSlot& node : nodes) {
       AddBytes(InnerNode::Of(node)->bytes());
     }
@@ -265,7 +266,7 @@ class AlexMap {
   static constexpr uint32_t kReach = 128;
   static constexpr uint32_t kFirstCapacity = 8;
   static constexpr uint32_t kFirstTailCapacity = 64;
-  static constexpr uint32_t kTailCapacity = alex::Limits<kWords>::kMaxKeys;
+  static constexpr uint32_t kTailCapacity = LeafLimits::kMaxKeys;
   // A leaf with fewer than a slot in so many filled shrinks.
   static constexpr uint32_t kSparse = 4;
 

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <new>
 #include <span>
 #include <utility>
@@ -37,13 +38,15 @@ class NodeRef {
     uint32_t capacity;  // a multiple of 8
     bool is_leaf;
     bool is_fenced;
+    bool is_tight;  // nearly all keys are in the cache line that the model says
   };
 
   NodeRef() = default;
   NodeRef(uint64_t base, const void* node, const Model& model, const Shape& shape)
       : base_(base),
         node_(reinterpret_cast<uint64_t>(node) | uint64_t{shape.capacity / 8} << kCapacityShift |
-              (shape.is_leaf ? kLeafBit : 0) | (shape.is_fenced ? kFencedBit : 0)),
+              (shape.is_leaf ? kLeafBit : 0) | (shape.is_fenced ? kFencedBit : 0) |
+              (shape.is_tight ? kTightBit : 0)),
         multiplier_(model.multiplier),
         offset_(static_cast<uint64_t>(model.offset)) {}
   explicit NodeRef(const Slot<3>& slot)
@@ -57,6 +60,7 @@ class NodeRef {
   uint32_t capacity() const { return static_cast<uint32_t>(node_ >> kCapacityShift) * 8; }
   bool is_leaf() const { return (node_ & kLeafBit) != 0; }
   bool is_fenced() const { return (node_ & kFencedBit) != 0; }
+  bool is_tight() const { return (node_ & kTightBit) != 0; }
   int64_t Predict(uint64_t key) const { return model().Predict(base_, key); }
 
  private:
@@ -64,6 +68,7 @@ class NodeRef {
   static constexpr uint32_t kCapacityShift = 48;
   static constexpr uint64_t kLeafBit = 1;
   static constexpr uint64_t kFencedBit = 2;
+  static constexpr uint64_t kTightBit = 4;
   static constexpr uint64_t kAddressMask = (uint64_t{1} << kCapacityShift) - kLineBytes;
 
   uint64_t base_ = 0;
@@ -140,6 +145,10 @@ class alignas(kLineBytes) Node {
   }
   // A slot of `key`, if the search need not go far for it; else any, even -1.
   [[gnu::always_inline]] static int64_t Guess(const NodeRef& ref, uint64_t key) {
+    if (ref.is_tight()) {
+      const uint32_t start = LineOf(ref, key);
+      return int64_t{start} + CountNotAbove<W::kAlign>(KeysOf(ref).From(start), key) - 1;
+    }
     if (ref.is_fenced()) {
       return SearchFenced(ref, key);
     }
@@ -154,6 +163,10 @@ class alignas(kLineBytes) Node {
       for (uint32_t i = 0; i < ref.capacity() / kFenceStride; i += kLineBytes / sizeof(*fences)) {
         __builtin_prefetch(fences + i);
       }
+      return;
+    }
+    if (ref.is_tight()) {
+      __builtin_prefetch(node->data() + LineOf(ref, key) * kKeyStride);
       return;
     }
     const uint32_t start = W::Start(ref.Predict(key), ref.capacity());
@@ -176,8 +189,8 @@ class alignas(kLineBytes) Node {
     return FencesAt(capacity)[i];
   }
 
-  NodeRef RefTo(uint64_t base, const Model& model) const {
-    return {base, this, model, {capacity, kIsLeaf, is_fenced}};
+  NodeRef RefTo(uint64_t base, const Model& model, bool is_tight = false) const {
+    return {base, this, model, {capacity, kIsLeaf, is_fenced, is_tight}};
   }
 
   // Whether most keys came behind the others.
@@ -195,6 +208,14 @@ class alignas(kLineBytes) Node {
       if (i == 0 || KeyAt(i) != KeyAt(i - 1)) {
         visit(SlotAt(i));
       }
+    }
+  }
+  // Copies each key once, in order, to `out`, which has room for one more. No branch, as where
+  // spare slots are cannot be foreseen.
+  void CopyTo(SlotType* out) const {
+    for (uint32_t i = 0; i < used; ++i) {
+      *out = SlotAt(i);
+      out += i + 1 < used && KeyAt(i + 1) != KeyAt(i) ? 1 : 0;
     }
   }
 
@@ -387,6 +408,13 @@ class alignas(kLineBytes) Node {
     return data() + slot_capacity * (kWords + 1);
   }
 
+  // The cache line that the model says.
+  static uint32_t LineOf(const NodeRef& ref, uint64_t key) {
+    const int64_t last = int64_t{ref.capacity()} - 1;
+    const int64_t slot = std::min(std::max<int64_t>(ref.Predict(key), 0), last);
+    return static_cast<uint32_t>(slot) & ~(W::kAlign - 1);
+  }
+
   static int64_t SearchFenced(const NodeRef& ref, uint64_t key) {
     const uint64_t* fences = std::as_const(*Of(ref)).FencesAt(ref.capacity());
     if (LoadShared(fences[0]) > key) {
@@ -421,10 +449,14 @@ struct Limits {
   static constexpr uint32_t kMaxFencedKeys = kIsLeaf ? 352 : 512;
   // Shorter lines are not worth a node of their own.
   static constexpr size_t kMinLineKeys = kIsLeaf ? 64 : 32;
-  static constexpr double kDensity = kIsLeaf ? 0.70 : 0.5;
+  // When a node is built because there were inserts, more are to be expected.
+  static constexpr double kDensity = kIsLeaf ? 0.75 : 0.5;
+  static constexpr double kGrowingDensity = kIsLeaf ? 0.62 : 0.5;
   static constexpr double kFullDensity = kIsLeaf ? 0.875 : 0.8;
   // Of predictions that miss the window: more make fences the cheaper way.
   static constexpr double kMaxMisses = 0.3;
+  // A key that is not in its line costs as much as looking at the second line of many.
+  static constexpr double kMinTight = 0.97;
 };
 
 // Builds the nodes for sorted, distinct keys: `at(i)` is the slot of key i.
@@ -435,7 +467,7 @@ class Builder {
   using SlotOf = Slot<kWords>;
   using Limit = Limits<kWords>;
 
-  Builder(size_t count, SlotAt at) : count_(count), at_(at) {}
+  Builder(size_t count, double density, SlotAt at) : count_(count), density_(density), at_(at) {}
 
   // Appends the nodes' slots for their parent. `room_behind`: of the last node, for keys to come.
   void Build(uint32_t room_behind, std::vector<Slot<3>>* nodes) {
@@ -463,7 +495,7 @@ class Builder {
                       std::vector<Slot<3>>* nodes) {
     const auto key = [&](size_t i) { return KeyOf(begin + i); };
     const Line line = FitLine(length, key(0), key);
-    const double stretch = 1 / Limit::kDensity;
+    const double stretch = 1 / density_;
     const Model model = Model::Of(line.slope * stretch, line.offset * stretch);
     const double size = static_cast<double>(length);
     // Where keys are dense, each integer has its slot, and no more are needed.
@@ -471,28 +503,34 @@ class Builder {
     const double slots = std::max(std::min(size * stretch, range), size * 1.125) + 1;
     const uint32_t capacity = NodeType::RoundUp(static_cast<uint32_t>(slots), false);
     Offsets offsets;
-    Place(length, model, capacity, key,
-          [&](size_t, uint32_t slot, int64_t predicted) { offsets.Add(slot - predicted); });
-    const auto [shift, hits] = offsets.Best();
-    if (hits < (1 - Limit::kMaxMisses) * size) {
+    // One more, which is never reached.
+    places_.assign(length + 1, std::numeric_limits<uint32_t>::max());
+    Place(length, model, capacity, key, [&](size_t i, uint32_t slot, int64_t predicted) {
+      offsets.Add(slot - predicted);
+      places_[i] = slot;
+    });
+    const auto line_window = offsets.Best(0, NodeType::W::kAlign - 1);
+    const bool is_tight = NodeType::W::kAlign > 1 && line_window.second >= Limit::kMinTight * size;
+    const auto window =
+        is_tight ? line_window : offsets.Best(NodeType::W::kBack, NodeType::W::kSlots - 1);
+    if (window.second < (1 - Limit::kMaxMisses) * size) {
       return false;
     }
     auto* node = NodeType::New(
         room_behind == 0 ? capacity : NodeType::RoundUp(capacity + room_behind, false), false);
-    uint32_t used = 0;
-    SlotOf before{};
-    Place(length, model, capacity, key, [&](size_t i, uint32_t slot, int64_t) {
-      const SlotOf here = at_(begin + i);
-      // The slots before it belong to the key before; before the first key to that.
-      before = i == 0 ? here : before;
-      while (used < slot) {
-        node->Put(used++, before);
-      }
-      node->Put(used++, here);
-      before = here;
-    });
+    // Spare slots belong to the key before; before the first key to that. No branch, as where they
+    // are cannot be foreseen.
+    const uint32_t used = places_[length - 1] + 1;
+    places_[0] = 0;
+    size_t i = 0;
+    for (uint32_t slot = 0; slot < used; ++slot) {
+      i += places_[i + 1] == slot ? 1 : 0;
+      node->Put(slot, at_(begin + i));
+    }
     Finish(node, used, length);
-    nodes->push_back(node->RefTo(key(0), model.Shifted(NodeType::kIsLeaf ? shift : 0)).ToSlot());
+    nodes->push_back(
+        node->RefTo(key(0), model.Shifted(NodeType::kIsLeaf ? window.first : 0), is_tight)
+            .ToSlot());
     return true;
   }
 
@@ -504,23 +542,29 @@ class Builder {
       offset += kBefore;
       ++counts_[offset < 0 || offset >= kCounted ? kCounted : offset];
     }
-    // By how much to move it, and how many keys are then in it.
-    std::pair<int64_t, uint32_t> Best() const {
-      constexpr int64_t kSlots = NodeType::W::kSlots;
-      std::pair<int64_t, uint32_t> best(0, 0);
-      for (int64_t first = 0; first + kSlots <= kCounted; ++first) {
-        uint32_t sum = 0;
-        for (int64_t i = first; i < first + kSlots; ++i) {
-          sum += counts_[i];
+    // By how much to move the prediction, and how many keys are then expected in a window that
+    // begins with the cache line of the slot `back` before it and is `last` + 1 slots long.
+    std::pair<int64_t, double> Best(int64_t back, int64_t last) const {
+      std::pair<int64_t, double> best(0, 0);
+      for (int64_t shift = -kBefore; shift < kBefore; ++shift) {
+        double sum = 0;
+        for (int64_t i = 0; i < kCounted; ++i) {
+          // Slots behind the one that the window has in its first line. That may be any of the
+          // line.
+          const int64_t behind = i - kBefore - shift + back;
+          const int64_t places =
+              std::min<int64_t>(kAlign, last - behind + 1) - std::max<int64_t>(0, -behind);
+          sum += counts_[i] * static_cast<double>(std::max<int64_t>(places, 0)) / kAlign;
         }
         if (sum > best.second) {
-          best = {first - kBefore + NodeType::W::kBack, sum};
+          best = {shift, sum};
         }
       }
       return best;
     }
 
    private:
+    static constexpr int64_t kAlign = NodeType::W::kAlign;
     static constexpr int64_t kBefore = 8;
     static constexpr int64_t kCounted = 24;
     std::array<uint32_t, kCounted + 1> counts_ = {};  // the last: farther away
@@ -566,13 +610,15 @@ class Builder {
   uint64_t KeyOf(size_t i) const { return at_(i).key; }
 
   const size_t count_;
+  const double density_;
   const SlotAt at_;
+  std::vector<uint32_t> places_;
 };
 
 template <size_t kWords, typename SlotAt>
-std::vector<Slot<3>> BuildNodes(size_t count, uint32_t room_behind, SlotAt at) {
+std::vector<Slot<3>> BuildNodes(size_t count, double density, uint32_t room_behind, SlotAt at) {
   std::vector<Slot<3>> nodes;
-  Builder<kWords, SlotAt>(count, at).Build(room_behind, &nodes);
+  Builder<kWords, SlotAt>(count, density, at).Build(room_behind, &nodes);
   return nodes;
 }
 

@@ -106,7 +106,7 @@ struct Window {
   // second takes the next.
   static constexpr uint32_t kBack = 2;
   // Whole cache lines.
-  static constexpr uint32_t kAlign = kStride == 2 ? 1 : kStride == 1 ? 1 : 2;
+  static constexpr uint32_t kAlign = kStride == 2 ? 4 : kStride == 1 ? 1 : 2;
 
   // `capacity` is a multiple of kSlots.
   static uint32_t Start(int64_t predicted, uint32_t capacity) {
@@ -200,11 +200,7 @@ size_t LengthOfLine(size_t count, KeyAt key) {
   return count;
 }
 
-inline double Difference(uint64_t a, uint64_t b) {
-  return a >= b ? static_cast<double>(a - b) : -static_cast<double>(b - a);
-}
-
-// Least squares: rank = slope * (key - base) + offset.
+// Least squares: rank = slope * (key - base) + offset. The base is at most the first key.
 struct Line {
   double slope = 0;
   double offset = 0;
@@ -212,24 +208,29 @@ struct Line {
 template <typename KeyAt>
 Line FitLine(size_t count, uint64_t base, KeyAt key) {
   const double size = static_cast<double>(count);
-  // Around the middle key, else the squares of distances lose what matters.
-  const uint64_t middle = key(count / 2);
+  const uint64_t first = key(0);
+  // Distances as signed numbers, from which doubles are made several times faster.
+  const int shift = (key(count - 1) - first) >> 63 != 0 ? 1 : 0;
+  const auto x_of = [&](size_t i) {
+    return static_cast<double>(static_cast<int64_t>((key(i) - first) >> shift));
+  };
   double sum_x = 0;
   for (size_t i = 0; i < count; ++i) {
-    sum_x += Difference(key(i), middle);
+    sum_x += x_of(i);
   }
   const double mean_x = sum_x / size;
   const double mean_y = (size - 1) / 2;
   double sum_xx = 0;
   double sum_xy = 0;
   for (size_t i = 0; i < count; ++i) {
-    const double x = Difference(key(i), middle) - mean_x;
+    const double x = x_of(i) - mean_x;
     sum_xx += x * x;
-    sum_xy += x * (static_cast<double>(i) - mean_y);
+    sum_xy += x * static_cast<double>(static_cast<int64_t>(i));
   }
+  const double scale = shift != 0 ? 2 : 1;
   Line line;
-  line.slope = sum_xx > 0 ? sum_xy / sum_xx : 0;
-  line.offset = mean_y - line.slope * (Difference(middle, base) + mean_x);
+  line.slope = sum_xx > 0 ? sum_xy / sum_xx / scale : 0;
+  line.offset = mean_y - line.slope * (static_cast<double>(first - base) + mean_x * scale);
   return line;
 }
 

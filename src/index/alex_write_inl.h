@@ -101,8 +101,8 @@ void AlexMap<Key, Payload>::InsertInto(const alex::NodeRef& ref, int64_t last,
     AppendToFull(leaf, slot);
     return;
   }
-  const bool has_room = leaf->used < leaf->capacity ||
-                        leaf->count < alex::Limits<kWords>::kFullDensity * leaf->capacity;
+  const bool has_room =
+      leaf->used < leaf->capacity || leaf->count < LeafLimits::kFullDensity * leaf->capacity;
   if (has_room && !leaf->IsTimeToRebuild()) {
     const auto place = leaf->FindPlace(last, LeafNode::PredictFor(ref, slot.key, last), kReach);
     if (place.end > 0) {
@@ -144,14 +144,14 @@ void AlexMap<Key, Payload>::AppendToFull(LeafNode* leaf, const LeafSlot& slot) {
     const uint32_t start = LeafNode::W::Start(predicted, leaf->capacity);
     misses += i - start < LeafNode::W::kSlots ? 0 : 1;
   }
-  if (leaf->is_fenced || misses <= alex::Limits<kWords>::kMaxMisses * leaf->used) {
+  if (leaf->is_fenced || misses <= LeafLimits::kMaxMisses * leaf->used) {
     // It stays as it is, without a spare slot.
     LinkAll(leaf, {added}, leaf->next);
     ReplaceChild(depth_, {leaf->RefTo(base, model).ToSlot(), added});
     return;
   }
-  auto nodes =
-      BuildLeaves(leaf->count, 0, [&](size_t i) { return leaf->SlotAt(static_cast<uint32_t>(i)); });
+  auto nodes = BuildLeaves(leaf->count, LeafLimits::kDensity, 0,
+                           [&](size_t i) { return leaf->SlotAt(static_cast<uint32_t>(i)); });
   nodes.push_back(added);
   ReplaceLeaf(leaf, std::move(nodes));
 }
@@ -159,20 +159,21 @@ void AlexMap<Key, Payload>::AppendToFull(LeafNode* leaf, const LeafSlot& slot) {
 // The leaf at the end of path_ anew, with `added` if that is not null.
 template <typename Key, typename Payload>
 void AlexMap<Key, Payload>::Rebuild(LeafNode* leaf, const LeafSlot* added) {
-  scratch_.clear();
-  leaf->ForEach([&](const LeafSlot& slot) {
-    if (added != nullptr && added->key < slot.key) {
-      scratch_.push_back(*added);
-      added = nullptr;
-    }
-    scratch_.push_back(slot);
-  });
-  if (added != nullptr) {
-    scratch_.push_back(*added);
+  scratch_.resize(leaf->count + 1);
+  leaf->CopyTo(scratch_.data());
+  if (added == nullptr) {
+    scratch_.pop_back();
+  } else {
+    scratch_.back() = *added;
+    const auto at =
+        std::upper_bound(scratch_.begin(), scratch_.end() - 1, added->key,
+                         [](uint64_t key, const LeafSlot& slot) { return key < slot.key; });
+    std::rotate(at, scratch_.end() - 1, scratch_.end());
   }
   const bool in_order = leaf->IsGrowingInOrder();
   const auto room = in_order ? std::min<uint32_t>(kTailCapacity, leaf->count / 2 + 8) : 0;
-  auto nodes = BuildLeaves(scratch_.size(), room, [&](size_t i) { return scratch_[i]; });
+  auto nodes = BuildLeaves(scratch_.size(), LeafLimits::kGrowingDensity, room,
+                           [&](size_t i) { return scratch_[i]; });
   if (in_order) {
     LeafNode* last = LeafOf(nodes.back());
     last->appends = last->count;
@@ -347,7 +348,7 @@ void AlexMap<Key, Payload>::BulkLoad(std::span<const Pair> pairs) {
   count -= has_largest ? 1 : 0;
   std::vector<NodeSlot> leaves;
   if (count > 0) {
-    leaves = BuildLeaves(count, 0, [&](size_t i) {
+    leaves = BuildLeaves(count, LeafLimits::kDensity, 0, [&](size_t i) {
       return LeafSlot{ToBits(pairs[i].key), ToWords(pairs[i].payload)};
     });
   } else {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <functional>
 #include <limits>
 #include <map>
@@ -22,7 +23,9 @@
 #include <absl/container/btree_map.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "index/alex_keys_testing.h"
@@ -391,6 +394,28 @@ bool IsChosen(const std::string& list, std::string_view name) {
   return list.empty() || ("," + list + ",").find(fmt::format(",{},", name)) != std::string::npos;
 }
 
+template <typename Format>
+void PrintRow(std::string_view title, const Figures& figures, const Format& format) {
+  fmt::print("{:>16}", title);
+  for (const double figure : figures) {
+    fmt::print(" {:>15}", figure == kUnknown ? "" : format(figure));
+  }
+  fmt::print("\n");
+}
+
+template <typename Adapter>
+void Print(const Figures& figures, const Figures& ours) {
+  PrintRow(Adapter::kName, figures, [](double value) { return fmt::format("{:.1f}", value); });
+  if constexpr (!std::is_same_v<Adapter, OursAdapter>) {
+    Figures ratios;
+    for (size_t i = 0; i < kFigureCount; ++i) {
+      ratios[i] = figures[i] == kUnknown ? kUnknown : ours[i] / figures[i];
+    }
+    PrintRow("AlexMap :", ratios, [](double value) { return fmt::format("x{:.2f}", value); });
+  }
+  std::fflush(stdout);
+}
+
 template <typename Adapter>
 void MeasureAndPrint(const Settings& settings, const Workload& work, std::string_view name,
                      Figures* ours) {
@@ -399,32 +424,50 @@ void MeasureAndPrint(const Settings& settings, const Workload& work, std::string
   }
   Figures figures;
   figures.fill(kUnknown);
-  try {
-    for (int i = 0; i < settings.repeats; ++i) {
-      MeasureOnce<Adapter>(work, &figures);
-    }
-  } catch (const std::bad_alloc&) {
-    Require(!std::is_same_v<Adapter, OursAdapter>, "memory");
-    fmt::print("{}: out of memory\n", Adapter::kName);
+  for (int i = 0; i < settings.repeats; ++i) {
+    MeasureOnce<Adapter>(work, &figures);
   }
-  const auto print_row = [](std::string_view title, const auto& values, const auto& format) {
-    fmt::print("{:>16}", title);
-    for (const double value : values) {
-      fmt::print(" {:>15}", value == kUnknown ? "" : format(value));
-    }
-    fmt::print("\n");
-  };
-  print_row(Adapter::kName, figures, [](double value) { return fmt::format("{:.1f}", value); });
+  Print<Adapter>(figures, *ours);
   if constexpr (std::is_same_v<Adapter, OursAdapter>) {
     *ours = figures;
-  } else {
-    Figures ratios;
-    for (size_t i = 0; i < kFigureCount; ++i) {
-      ratios[i] = figures[i] == kUnknown ? kUnknown : (*ours)[i] / figures[i];
-    }
-    print_row("AlexMap :", ratios, [](double value) { return fmt::format("x{:.2f}", value); });
   }
 }
+
+#ifdef TSDBD_HAS_REFERENCE_ALEX
+// In a process of its own: with some keys no memory is enough for its inserts. Then it prints what
+// it has so far.
+void MeasureAndPrintReference(const Settings& settings, const Workload& work, const Figures& ours) {
+  if (!IsChosen(settings.peers, "alex")) {
+    return;
+  }
+  std::fflush(stdout);
+  const pid_t child = fork();
+  Require(child >= 0, "fork");
+  if (child > 0) {
+    Require(waitpid(child, nullptr, 0) == child, "waitpid");
+    return;
+  }
+  const rlim_t limit = (rlim_t{4} << 30) + settings.size * 1000;
+  const rlimit address_space{limit, limit};
+  setrlimit(RLIMIT_AS, &address_space);
+  static Figures figures;
+  static Figures compared;
+  figures.fill(kUnknown);
+  compared = ours;
+  std::set_terminate([] {
+    fmt::print("{}: out of memory\n", ReferenceAdapter::kName);
+    Print<ReferenceAdapter>(figures, compared);
+    _exit(0);
+  });
+  [&]() noexcept {
+    for (int i = 0; i < settings.repeats; ++i) {
+      MeasureOnce<ReferenceAdapter>(work, &figures);
+    }
+  }();
+  Print<ReferenceAdapter>(figures, compared);
+  _exit(0);
+}
+#endif
 
 void PrintShape(const Workload& work) {
   OursAdapter map;
@@ -448,7 +491,7 @@ void Run(const Settings& settings, KeySet set) {
   Figures ours;
   MeasureAndPrint<OursAdapter>(settings, work, "ours", &ours);
 #ifdef TSDBD_HAS_REFERENCE_ALEX
-  MeasureAndPrint<ReferenceAdapter>(settings, work, "alex", &ours);
+  MeasureAndPrintReference(settings, work, ours);
 #endif
   MeasureAndPrint<BtreeAdapter>(settings, work, "btree", &ours);
   MeasureAndPrint<StdMapAdapter>(settings, work, "map", &ours);
@@ -478,12 +521,6 @@ int Main(int argc, char** argv) {
       return 1;
     }
   }
-#ifdef TSDBD_HAS_REFERENCE_ALEX
-  // It does not get by with any memory for some keys: then it shall end, not the machine.
-  const rlim_t limit = (rlim_t{4} << 30) + settings.size * 1000;
-  const rlimit address_space{limit, limit};
-  setrlimit(RLIMIT_AS, &address_space);
-#endif
   for (const KeySet set : index::kKeySets) {
     if (IsChosen(settings.sets, NameOf(set))) {
       Run(settings, set);
