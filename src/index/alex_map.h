@@ -1,8 +1,72 @@
 #pragma once
-// AlexMap: an ordered map from 64-bit integer keys to small payloads.
+// AlexMap: an ordered map from 64-bit integer keys to payloads of up to 16 bytes, in memory. An own
+// implementation of ALEX (Ding et al., "ALEX: An Updatable Adaptive Learned Index", SIGMOD 2020).
 //
 // Threads: one writer at a time; readers need no lock, only a pin of the gate that the map was made
 // with, for as long as they read. A reader sees every change that was complete when it began.
+//
+// The idea. In a sorted array a key's place is a function of the key, and for most keys that people
+// have (timestamps, counters, hashes) pieces of straight lines describe it. So instead of being
+// compared from the root down, a key is multiplied: the line says in which slot it should be, and
+// the search begins there. A leaf is an array with spare slots (gapped), and a key is inserted
+// where the line wants it, so that the prediction stays good: each key near its line keeps it so.
+//
+// What costs time in an index larger than the caches is not comparing but waiting: for memory (one
+// miss: 100 to 150 ns) and for branches that the processor did not foresee, which are as bad,
+// since what waits behind one cannot begin its own misses. So everything here is made for one miss
+// and no unforeseen branch a look-up:
+//
+// - Leaves are large (up to 2,816 keys), so that inner nodes are few and stay in the caches: 10 M
+//   keys have 4,000 leaves, and mostly one inner node above them.
+// - A leaf's line lies in its parent's slot. The first memory of a leaf that is touched is the slot
+//   that is looked for. Key and payload lie side by side: one line, one miss.
+// - A slot that is spare has the key and payload of a neighbour (alex_nodes.h): there is no bitmap,
+//   and any slot with the right key is the answer.
+// - Around the prediction eight keys are compared without a branch, or the four of a cache line
+// where
+//   nearly all keys of a leaf are in theirs. Only if the key is not among them come steps that
+//   double, and halving. How far the window lies from the prediction is fitted too: keys that want
+//   the same slot move to the next. (SSE4.2 is no faster here: benchmark_simd_search.)
+// - Predictions are integer arithmetic relative to the leaf's first key (alex_search.h).
+// - FindMany asks for the memory of 16 keys before it looks at the first.
+//
+// Where a line does not help. Whoever builds a node (a bulk load, a leaf that is full) cuts the
+// keys into pieces near a line, lays them out, and counts how many would be outside their window.
+// More than three in ten, or less than 64 keys to a line: then the node is fenced instead. It is
+// small (352 keys), has the key of every eighth slot once more in front of a search that halves,
+// and the eight slots between two fences are compared as above. Fractal keys make such a tree: a
+// B+-tree.
+//
+// Inner nodes are of the same make as leaves: arrays with spare slots whose words lead to children,
+// each slot with the least key of its child. This is where we differ from the paper most: there an
+// inner node's line alone decides which child has a key, which costs no search but makes the depth
+// depend on the keys. Here the tree is a B+-tree with predictions; its depth is that of a B+-tree,
+// whatever the keys are.
+//
+// Bounds. A leaf has at most 2,816 keys, an inner node 8,192 (fenced: 352, 512). An insert moves at
+// most kReach slots; where that finds no spare one, or moving has cost more than building anew
+// would, or few slots are left, the leaf is built anew, as one or several. So an insert costs at
+// most a leaf and an inner node on each level, tens of microseconds, mostly less than one.
+//
+// Keys that come in order fill leaves without spare slots, behind each other, at a few nanoseconds
+// each: such a leaf grows by doubling, and when it is full, another begins. Its keys stay packed if
+// they are near enough to a line, else they are laid out as above. This holds for the end of each
+// leaf, not only for that of the map: keys like (series << 40 | time) come in order in many places.
+// Erasing gives a key's slots to its neighbour; a leaf that is three quarters empty is built anew,
+// an empty node is taken out.
+//
+// Readers beside the writer. A leaf is changed in place between two steps of a version, odd
+// meanwhile; a reader that finds it changed reads again. Versions are few and shared, so that they
+// stay in the first cache. All else is replaced: the new nodes are built, the parent's slot is
+// changed to lead to the first of them and slots for the others are inserted, within one change of
+// the parent's version, and the old node is retired to the gate. An old node never changes again,
+// so a reader that still is in one sees the map as it was at some time since it began. Hence a key
+// that is found is found, however the reader came to its leaf, and inner nodes' versions need only
+// be looked at to say that a key is not there. Leaves are linked both ways for scans; the same
+// holds for those who come over a link.
+//
+// The key with all bits set stands for "no key" in free slots, and has a place of its own in the
+// map.
 
 #include <algorithm>
 #include <array>
@@ -54,6 +118,15 @@ class AlexMap {
   size_t size() const { return size_.load(std::memory_order_relaxed); }
   // Of the nodes; not of those that wait for a reader to go.
   size_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
+
+  // For the writer, or while nobody writes; any change ends the validity of all iterators. They go
+  // both ways; *iterator is a Pair.
+  class Iterator;
+  Iterator begin() const { return LowerBound(ToKey(0)); }
+  Iterator end() const;
+  // The first pair with a key of at least `key`, or above it.
+  Iterator LowerBound(Key key) const;
+  Iterator UpperBound(Key key) const;
 
   // What the tree is made of.
   struct Stats {
@@ -290,6 +363,7 @@ class AlexMap {
 
 }  // namespace tsdbd::index
 
+#include "index/alex_iterator_inl.h"
 #include "index/alex_read_inl.h"
 #include "index/alex_stats_inl.h"
 #include "index/alex_write_inl.h"

@@ -96,6 +96,32 @@ class AlexMapTest : public testing::Test {
     }
     ASSERT_TRUE(down == count || at == model_.begin()) << "down from " << from;
   }
+  void CheckIteration() const {
+    auto at = model_.begin();
+    for (const Map::Pair pair : map_) {
+      ASSERT_TRUE(at != model_.end());
+      ASSERT_EQ(pair.key, at->first);
+      ASSERT_EQ(pair.payload, at->second);
+      ++at;
+    }
+    ASSERT_TRUE(at == model_.end());
+    auto back = map_.end();
+    for (auto expected = model_.rbegin(); expected != model_.rend(); ++expected) {
+      --back;
+      ASSERT_EQ((*back).key, expected->first);
+    }
+    ASSERT_TRUE(back == map_.begin());
+  }
+  void CheckBounds(uint64_t key) const {
+    const auto lower = map_.LowerBound(key);
+    const auto expected_lower = model_.lower_bound(key);
+    ASSERT_EQ(lower == map_.end(), expected_lower == model_.end()) << key;
+    ASSERT_TRUE(lower == map_.end() || (*lower).key == expected_lower->first) << key;
+    const auto upper = map_.UpperBound(key);
+    const auto expected_upper = model_.upper_bound(key);
+    ASSERT_EQ(upper == map_.end(), expected_upper == model_.end()) << key;
+    ASSERT_TRUE(upper == map_.end() || (*upper).key == expected_upper->first) << key;
+  }
   // Everything, by every way.
   void CheckAll() const {
     map_.CheckInvariants();
@@ -106,7 +132,10 @@ class AlexMapTest : public testing::Test {
       CheckFind(key);
       CheckFind(key + 1);
       CheckFind(key - 1);
+      CheckBounds(key);
+      CheckBounds(key + 1);
     }
+    CheckIteration();
     keys.push_back(kLargestKey - 7);
     std::vector<uint64_t> payloads(keys.size());
     auto found = std::make_unique<bool[]>(keys.size());
@@ -202,7 +231,7 @@ class AlexMapKeysTest : public AlexMapTest, public testing::WithParamInterface<K
     return keys;
   }
   // Whatever the keys are like.
-  void CheckBounds() const {
+  void CheckShape() const {
     const Map::Stats stats = map_.stats();
     EXPECT_LE(stats.depth, 4u);
     EXPECT_LE(stats.largest_node_bytes, 600u << 10);
@@ -213,7 +242,7 @@ class AlexMapKeysTest : public AlexMapTest, public testing::WithParamInterface<K
 TEST_P(AlexMapKeysTest, BulkLoadedKeysAreFound) {
   BulkLoad(keys_);
   CheckAll();
-  CheckBounds();
+  CheckShape();
 }
 
 TEST_P(AlexMapKeysTest, KeysInsertedAsTheyComeAreFound) {
@@ -221,7 +250,7 @@ TEST_P(AlexMapKeysTest, KeysInsertedAsTheyComeAreFound) {
     Insert(key, PayloadOf(key));
   }
   CheckAll();
-  CheckBounds();
+  CheckShape();
 }
 
 TEST_P(AlexMapKeysTest, KeysInsertedInRandomOrderAreFound) {
@@ -229,7 +258,7 @@ TEST_P(AlexMapKeysTest, KeysInsertedInRandomOrderAreFound) {
     Insert(key, PayloadOf(key));
   }
   CheckAll();
-  CheckBounds();
+  CheckShape();
   EXPECT_LE(map_.memory_bytes(), map_.size() * 28);
 }
 
@@ -240,7 +269,7 @@ TEST_P(AlexMapKeysTest, KeysInsertedDownwardAreFound) {
     Insert(key, PayloadOf(key));
   }
   CheckAll();
-  CheckBounds();
+  CheckShape();
 }
 
 TEST_P(AlexMapKeysTest, HalfLoadedHalfInsertedKeysAreFound) {
@@ -251,7 +280,7 @@ TEST_P(AlexMapKeysTest, HalfLoadedHalfInsertedKeysAreFound) {
     Insert(keys[i], PayloadOf(keys[i]));
   }
   CheckAll();
-  CheckBounds();
+  CheckShape();
 }
 
 TEST_P(AlexMapKeysTest, AfterEverythingIsErasedHardlyAnyMemoryIsLeft) {
@@ -298,7 +327,7 @@ TEST_P(AlexMapKeysTest, AMixOfEverythingDoesAsAMapDoes) {
     }
     CheckAll();
   }
-  CheckBounds();
+  CheckShape();
 }
 
 INSTANTIATE_TEST_SUITE_P(KeySets, AlexMapKeysTest, testing::ValuesIn(kKeySets),
