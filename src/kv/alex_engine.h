@@ -168,8 +168,6 @@ class AlexStore final : public Store {
   Mutex upkeep_mutex_;
   // Of bytes appended so far; written under write_mutex_.
   std::atomic<uint64_t> bytes_since_checkpoint_ = 0;
-  // A removal that may not be on disk: nothing may build on it.
-  bool removal_is_uncertain_ GUARDED_BY(upkeep_mutex_) = false;
 
   mutable Mutex write_mutex_;
   uint64_t version_ GUARDED_BY(write_mutex_) = 0;  // of the newest write

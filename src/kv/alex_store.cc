@@ -333,7 +333,7 @@ Status AlexStore::Clear() {
     first_kept = log_.active()->number();
     ResetIndex();
   }
-  RETURN_IF_ERROR(group_->Sync());
+  RETURN_IF_ERROR(MarkAndSync());
   for (LogSegment* segment : log_.Segments()) {
     if (segment->number() >= first_kept) {
       break;

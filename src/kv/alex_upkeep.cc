@@ -252,9 +252,6 @@ AlexStore::Pick AlexStore::PickSegment(double min_dead_share) {
 Status AlexStore::CompactWhile(double min_dead_share, bool is_throttled) {
   // Writes that go on make more to compact: some rounds, not for ever.
   for (size_t rounds = 2 * log_.Segments().size(); rounds > 0; --rounds) {
-    if (removal_is_uncertain_) {
-      return Unavailable("no compaction until a restart: a removed segment may come back");
-    }
     const Pick pick = PickSegment(min_dead_share);
     if (pick.segment == nullptr || (is_throttled && IsStopping())) {
       return OkStatus();
@@ -272,10 +269,8 @@ Status AlexStore::CompactSegment(const Pick& pick, bool is_throttled) {
     return OkStatus();
   }
   RETURN_IF_ERROR(MarkAndSync());
-  const Status status = log_.Remove(pick.segment);
-  removal_is_uncertain_ = !status.ok();
   compaction_count_.fetch_add(1, std::memory_order_relaxed);
-  return status;
+  return log_.Remove(pick.segment);
 }
 
 Status AlexStore::MarkAndSync() {

@@ -19,6 +19,12 @@ std::optional<MarkValue> MarkOf(const Record& record) {
   return mark;
 }
 
+std::optional<MarkValue> FirstMark(const LogSegment& segment) {
+  Record record;
+  return ReadAt(segment, kLogPageBytes, &record) == RecordState::kIntact ? MarkOf(record)
+                                                                         : std::nullopt;
+}
+
 // The first record that is intact at `offset` or behind it, before `end`; `end` if there is none.
 uint64_t FindIntact(const LogSegment& segment, uint64_t offset, uint64_t end) {
   Record record;
@@ -78,12 +84,6 @@ class Replay {
  private:
   bool WasDurable(const LogSegment& segment, uint64_t offset) const {
     return MakePosition(segment.number(), offset) < log_.known_durable;
-  }
-
-  std::optional<MarkValue> FirstMark(const LogSegment& segment) const {
-    Record record;
-    return ReadAt(segment, kLogPageBytes, &record) == RecordState::kIntact ? MarkOf(record)
-                                                                           : std::nullopt;
   }
 
   // Whether the log up to `segment` is there: what is missing before it was compacted away, and so
@@ -212,6 +212,15 @@ class Replay {
   std::vector<Pending> pending_;  // of a batch whose last record has not come yet
 };
 
+// Whether the log passed over `number`: such a segment was prepared but never used, and could not
+// be removed then.
+bool IsPassedOver(uint32_t number, const std::vector<LogSegment*>& segments) {
+  return std::any_of(segments.begin(), segments.end(), [&](const LogSegment* segment) {
+    const auto mark = segment->number() > number ? FirstMark(*segment) : std::nullopt;
+    return mark && SegmentOf(mark->previous_end) < number;
+  });
+}
+
 StatusOr<std::unique_ptr<LogSegment>> MapSegment(Env* env, const std::string& path, uint32_t number,
                                                  KeyType key_type) {
   ASSIGN_OR_RETURN(auto file, env->Map(path));
@@ -223,6 +232,18 @@ StatusOr<std::unique_ptr<LogSegment>> MapSegment(Env* env, const std::string& pa
     return FailedPrecondition("{}: holds keys of another type", path);
   }
   return std::make_unique<LogSegment>(number, header->salt, path, std::move(file));
+}
+
+// A sync that failed in an earlier life may have left pages that the kernel takes for clean
+// although they are not on disk. What is written once more is written.
+Status WriteAgain(const LogSegment& segment, uint64_t begin, File* file) {
+  constexpr uint64_t kStepBytes = 1 << 20;
+  for (uint64_t offset = begin; offset < segment.figures.end_bytes; offset += kStepBytes) {
+    const uint64_t step_bytes = std::min(kStepBytes, segment.figures.end_bytes - offset);
+    const std::string bytes(segment.bytes().substr(offset, step_bytes));
+    RETURN_IF_ERROR(file->WriteAt(offset, bytes));
+  }
+  return file->Sync();
 }
 
 }  // namespace
@@ -249,10 +270,18 @@ StatusOr<RecoveredLog> OpenLog(Env* env, const std::string& directory, KeyType k
     }
     log.next_number = *number + 1;
   }
+  std::erase_if(log.files, [&](const std::unique_ptr<LogSegment>& file) {
+    const bool is_unused = IsPassedOver(file->number(), log.segments);
+    if (is_unused) {
+      log.dropped.push_back(file->path());
+      std::erase(log.segments, file.get());
+    }
+    return is_unused;
+  });
   log.known_durable = std::max(durable, HighestMark(log.segments));
   // One that had records on disk stays where it is; else it was being prepared.
   for (auto it = unreadable.rbegin(); it != unreadable.rend(); ++it) {
-    if (it->first <= SegmentOf(log.known_durable)) {
+    if (it->first <= SegmentOf(log.known_durable) && !IsPassedOver(it->first, log.segments)) {
       report->AddDamage({it->second, 0, "the header of a segment is damaged: it is left aside"});
     } else {
       log.dropped.push_back(it->second);
@@ -284,7 +313,9 @@ Status MakeDurable(Env* env, const std::string& directory, RecoveredLog* log) {
       RETURN_IF_ERROR(file->Truncate(end));
       segment->TrimTo(end);
     }
-    RETURN_IF_ERROR(file->Sync());
+    const bool is_durable_in_part = segment->number() == SegmentOf(log->known_durable);
+    RETURN_IF_ERROR(
+        WriteAgain(*segment, is_durable_in_part ? OffsetOf(log->known_durable) : 0, file.get()));
   }
   return env->SyncDirectory(directory);
 }

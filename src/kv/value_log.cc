@@ -197,13 +197,24 @@ std::vector<LogSegment*> ValueLog::Segments() const {
 
 Status ValueLog::Remove(LogSegment* segment) {
   CHECK(segment->number() < SegmentOf(durable_through()));
+  RETURN_IF_ERROR(RemoveLeftovers());
+  RETURN_IF_ERROR(SyncRemovals());
   RETURN_IF_ERROR(env_->Remove(segment->path()));
+  has_unsynced_removal_ = true;
   {
     MutexLock lock(&mutex_);
     segment->is_removed = true;
   }
   gate_->Retire(Free, this, segment, segment->bytes().size());
-  return env_->SyncDirectory(options_.directory);
+  return SyncRemovals();
+}
+
+Status ValueLog::SyncRemovals() {
+  if (has_unsynced_removal_) {
+    RETURN_IF_ERROR(env_->SyncDirectory(options_.directory));
+    has_unsynced_removal_ = false;
+  }
+  return OkStatus();
 }
 
 void ValueLog::Free(void* log, void* segment, size_t size) {
@@ -259,9 +270,27 @@ StatusOr<std::unique_ptr<LogSegment>> ValueLog::Take(uint64_t min_bytes, uint64_
 
 void ValueLog::Discard(std::unique_ptr<LogSegment> segment) {
   if (segment != nullptr) {
-    // If it stays, the next start finds a segment without records and removes it.
     env_->Remove(segment->path()).IgnoreError();
+    leftovers_.push_back(segment->path());
   }
+}
+
+// A start sees that a segment was passed over by the one that was begun instead; so its file goes
+// before any other does.
+Status ValueLog::RemoveLeftovers() {
+  MutexLock lock(&preparer_mutex_);
+  if (leftovers_.empty()) {
+    return OkStatus();
+  }
+  for (const std::string& path : leftovers_) {
+    if (const Status status = env_->Remove(path);
+        !status.ok() && status.code() != StatusCode::kNotFound) {
+      return status;
+    }
+  }
+  RETURN_IF_ERROR(env_->SyncDirectory(options_.directory));
+  leftovers_.clear();
+  return OkStatus();
 }
 
 void ValueLog::RunPreparer() {

@@ -92,7 +92,8 @@ class ValueLog {
 
   // All, lowest number first. Those that were sealed and are durable may be removed.
   std::vector<LogSegment*> Segments() const;
-  // Removes the file, durably, and frees the segment once no reader has it.
+  // Removes the file, durably, and frees the segment once no reader has it. What was removed before
+  // is gone for good before this one goes, also where a removal failed in between.
   Status Remove(LogSegment* segment);
 
   uint64_t disk_bytes() const;  // with the segment that is ready
@@ -104,7 +105,9 @@ class ValueLog {
   // A segment of at least `min_bytes`, if possible of `good_bytes`, as the ones after it.
   StatusOr<std::unique_ptr<LogSegment>> Take(uint64_t min_bytes, uint64_t good_bytes);
   void RunPreparer();
-  void Discard(std::unique_ptr<LogSegment> segment);
+  void Discard(std::unique_ptr<LogSegment> segment) REQUIRES(preparer_mutex_);
+  Status RemoveLeftovers();
+  Status SyncRemovals();
   StatusOr<std::unique_ptr<LogSegment>> Prepare(uint32_t number, uint64_t bytes);
   static void Free(void* log, void* segment, size_t size);
 
@@ -125,6 +128,7 @@ class ValueLog {
 
   std::atomic<Position> end_ = 0;
   std::atomic<Position> durable_ = 0;
+  bool has_unsynced_removal_ = false;   // Remove's
   uint32_t durable_names_through_ = 0;  // Sync's: segments up to here have their name on disk
 
   mutable Mutex preparer_mutex_;
@@ -134,6 +138,7 @@ class ValueLog {
   uint64_t wanted_bytes_ GUARDED_BY(preparer_mutex_) = 0;  // of the next one
   uint32_t next_number_ GUARDED_BY(preparer_mutex_) = 1;
   Status failure_ GUARDED_BY(preparer_mutex_);  // of the last attempt; no other until a Take
+  std::vector<std::string> leftovers_ GUARDED_BY(preparer_mutex_);  // files that must go
   bool is_stopping_ GUARDED_BY(preparer_mutex_) = false;
   std::thread preparer_;
 };
