@@ -99,7 +99,7 @@ rocksdb::ReadOptions RocksView::ReadOptions() const {
 
 Status RocksView::Get(std::string_view key, Entry* entry) {
   StageTimer timer(Stage::kKvRead);
-  PinnedRecord& pinned = pinned_.emplace_back();
+  PinnedRecord& pinned = pinned_.emplace_front();
   if (snapshot_ == nullptr) {
     return ReadLatest(state_, key, &pinned, entry);
   }
@@ -121,7 +121,7 @@ void RocksView::GetMany(std::span<const std::string_view> keys, std::span<Entry>
     const HotValues::Pointer hot = snapshot_ == nullptr ? state_->hot.Find(keys[i]) : nullptr;
     if (hot != nullptr) {
       statuses[i] = FromHot(*hot, now_ns, &entries[i]);
-      pinned_.emplace_back().hot = hot;
+      pinned_.emplace_front().hot = hot;
       continue;
     }
     missing.push_back(i);

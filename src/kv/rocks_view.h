@@ -2,7 +2,7 @@
 // RocksView: a ReadView of a RocksStore. Holds what it handed out: blocks, hot values, copies.
 
 #include <cstdint>
-#include <deque>
+#include <forward_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -45,7 +45,7 @@ class RocksView final : public ReadView {
   const rocksdb::Snapshot* snapshot_ = nullptr;  // null: latest
   int64_t taken_ns_ = 0;                         // of the snapshot
 
-  std::deque<PinnedRecord> pinned_;
+  std::forward_list<PinnedRecord> pinned_;
   std::vector<std::unique_ptr<rocksdb::PinnableSlice[]>> pinned_many_;
   // Copies, in pieces.
   std::vector<std::unique_ptr<char[]>> kept_;
