@@ -24,6 +24,8 @@ constexpr size_t kMaxBatchCommands = 256;
 // executed or read.
 constexpr size_t kMaxUnsentBytes = size_t{256} << 10;
 constexpr size_t kMaxWaitingParts = 1'024;
+// A loop's buffer for replies that has grown beyond this is given back.
+constexpr size_t kMaxKeptReplyBytes = size_t{4} << 20;
 // What a client gets to notice that its connection ends.
 constexpr uint64_t kLingerMs = 1'000;
 // A peer that is silent for so long is asked whether it is there; as Redis does.
@@ -189,6 +191,9 @@ bool Connection::ExecuteBatch(const CommandBatch& batch, size_t* executed) {
   const Session::Progress progress = session_->Execute(batch, Place::kLoop, &replies_);
   QueueReplies(&replies_);
   replies_.text()->swap(loop_->reply_buffer());
+  if (loop_->reply_buffer().capacity() > kMaxKeptReplyBytes) {
+    std::string().swap(loop_->reply_buffer());
+  }
   *executed = progress.executed;
   must_move_ = progress.must_move;
   is_ending_ = is_ending_ || session_->wants_close();

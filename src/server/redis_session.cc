@@ -16,6 +16,8 @@ namespace {
 constexpr size_t kMaxReplyBytes = size_t{1} << 20;
 // Keys looked up together: more do not overlap better.
 constexpr size_t kMaxRunKeys = 64;
+// An MGET may have a million keys; what was made for so many is given back.
+constexpr size_t kMaxKeptKeys = 4'096;
 // Writes that share a batch: enough to make a record's own cost small.
 constexpr size_t kMaxRunWrites = 256;
 constexpr size_t kMaxRunBytes = size_t{1} << 20;
@@ -65,6 +67,9 @@ struct RedisSession::ReadScratch {
   }
 
   void Clear() {
+    if (keys.size() > kMaxKeptKeys) {
+      *this = ReadScratch();
+    }
     commands.clear();
     keys.clear();
   }
@@ -378,7 +383,7 @@ void RedisSession::Update(std::string_view key, const RedisCall::Edit& edit) {
 Status RedisSession::Write(const kv::WriteBatch& batch, std::string_view reply,
                            size_t reply_count) {
   const auto completion = replies_->NewCompletion();
-  const Status status = store().Write(
+  Status status = store().Write(
       batch,
       [completion](const Status& outcome) {
         outcome.ok() ? completion->Succeed() : completion->Fail(RedisErrorText(outcome));
