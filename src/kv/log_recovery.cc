@@ -34,8 +34,9 @@ uint64_t FindIntact(const LogSegment& segment, uint64_t offset, uint64_t end) {
   return std::min(offset, end);
 }
 
-bool IsZero(std::string_view bytes) {
-  return bytes.find_first_not_of('\0') == std::string_view::npos;
+// Whether only zeros follow from `offset` on.
+bool IsZeroFrom(const LogSegment& segment, uint64_t offset) {
+  return segment.bytes().find_first_not_of('\0', offset) == std::string_view::npos;
 }
 
 // The newest mark's word. Marks rise with the log, so the last segment that has one tells.
@@ -121,10 +122,13 @@ class Replay {
       }
       // All of an earlier segment was durable, but how much was written in it is not known.
       if (!told_end && SegmentOf(log_.known_durable) > segment->number() &&
-          IsZero(segment->bytes().substr(offset))) {
+          IsZeroFrom(*segment, offset)) {
         break;
       }
       offset = PassDamage(segment, offset, end);
+    }
+    if (!told_end && !WasDurable(*segment, offset)) {
+      return EndLog(*segment, offset);  // the file ends here, perhaps in the middle of a batch
     }
     VisitPending(segment);
     segment->figures.end_bytes = offset;
@@ -177,7 +181,7 @@ class Replay {
       offset = pending_.front().offset;
       pending_.clear();
     }
-    if (!IsZero(segment.bytes().substr(offset))) {
+    if (!IsZeroFrom(segment, offset)) {
       report_.torn_tail = TornTail{segment.path(), offset};
     }
     if (offset > kLogPageBytes) {
@@ -189,7 +193,7 @@ class Replay {
   void DropBehindEnd() {
     while (!log_.segments.empty() && log_.segments.back()->number() > SegmentOf(log_.end)) {
       const LogSegment& segment = *log_.segments.back();
-      if (!report_.torn_tail && !IsZero(segment.bytes().substr(kLogPageBytes))) {
+      if (!report_.torn_tail && !IsZeroFrom(segment, kLogPageBytes)) {
         report_.torn_tail = TornTail{segment.path(), kLogPageBytes};
       }
       log_.dropped.push_back(segment.path());
