@@ -135,6 +135,9 @@ Status AlexView::Get(std::string_view key, Entry* entry) {
   const int64_t start_ns = is_timed ? MonotonicNanos() : 0;
   const uint64_t index_key = store_->IndexKeyOf(key);
   const Position first = store_->index_.FindFirst(index_key);
+  if (first != 0) {  // its lines come together, not each after the one before was looked at
+    PrefetchRecord(store_->log_.Find(first)->bytes().data() + OffsetOf(first));
+  }
   Status status = Find(index_key, key, first, entry);
   if (is_timed) {
     RecordStage(Stage::kKvRead, MonotonicNanos() - start_ns);
