@@ -146,8 +146,9 @@ TEST_F(AlexStoreTest, VersionsRiseAlsoAcrossRestartsAndForDeletesOfNothing) {
   uint64_t last = 0;
   for (int round = 0; round < 6; ++round) {
     for (int i = 0; i < 10; ++i) {
+      const std::string key = std::to_string(i);
       WriteBatch batch;
-      i % 3 == 0 ? batch.Delete("nothing") : batch.Put(std::to_string(i), "v");
+      i % 3 == 0 ? batch.Delete("nothing") : batch.Put(key, "v");
       uint64_t version = 0;
       ASSERT_TRUE(store->Write(batch, nullptr, &version).ok());
       EXPECT_GT(version, last);
