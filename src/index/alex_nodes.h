@@ -174,6 +174,21 @@ class alignas(kLineBytes) Node {
     __builtin_prefetch(node->data() + (start + W::kSlots - 1) * kKeyStride);
   }
 
+  // The same, and for `count` keys behind it.
+  static void PrefetchRange(const NodeRef& ref, uint64_t key, size_t count) {
+    const Node* node = Of(ref);
+    if (ref.is_fenced()) {
+      return;
+    }
+    const uint32_t start = W::Start(ref.Predict(key), ref.capacity());
+    // A quarter of the slots are spare, more or less.
+    const size_t slots = std::min<size_t>(ref.capacity() - start, count + count / 3);
+    const uint64_t* first = node->data() + start * kKeyStride;
+    for (size_t i = 0; i < slots * kKeyStride; i += kLineBytes / sizeof(uint64_t)) {
+      __builtin_prefetch(first + i);
+    }
+  }
+
   // For the writer, and where nothing changes.
 
   uint64_t KeyAt(int64_t i) const {

@@ -90,6 +90,7 @@ size_t AlexMap<Key, Payload>::ScanForward(Key from, std::span<Pair> pairs) const
   size_t count = 0;
   if (bound != alex::kNoKey) {
     alex::NodeRef leaf = LocateLeaf(bound);
+    LeafNode::PrefetchRange(leaf, bound, std::min(pairs.size(), kScanChunk));
     bool is_inside = true;
     while (count < pairs.size()) {
       bool is_at_end = false;
@@ -126,31 +127,41 @@ template <typename Key, typename Payload>
 size_t AlexMap<Key, Payload>::CopyUp(const alex::NodeRef& leaf, int64_t from, uint64_t bound,
                                      std::span<Pair> pairs, bool* is_at_end) {
   const auto keys = LeafNode::KeysOf(leaf);
-  const int64_t capacity = leaf.capacity();
   int64_t i = std::max<int64_t>(from, 0);
-  while (i < capacity && keys[i] < bound) {
+  int64_t end = leaf.capacity();
+  while (i < end && keys[i] < bound) {
     ++i;
   }
-  if (i == capacity || keys[i] == alex::kNoKey) {
-    *is_at_end = true;
+  *is_at_end = true;
+  if (i >= end || keys[i] == alex::kNoKey) {
     return 0;
   }
   // Each slot is copied to where the next one goes too if it has the same key: no branch, as
-  // whether it has cannot be foreseen.
-  size_t count = 0;
-  uint64_t last = keys[i];
-  for (; i < capacity; ++i) {
-    const LeafSlot slot = LeafNode::LoadSlot(leaf, i);
-    count += slot.key != last ? 1 : 0;
-    if (count == pairs.size() || slot.key == alex::kNoKey) [[unlikely]] {
-      *is_at_end = slot.key == alex::kNoKey;
-      return count;
+  // whether it has cannot be foreseen. As many slots at once as there is certainly room for.
+  size_t last = 0;
+  uint64_t last_key = keys[i];
+  Pair* const out = pairs.data();
+  out[0].key = ToKey(last_key);
+  out[0].payload = ToPayload(LeafNode::LoadSlot(leaf, i).words);
+  while (++i < end && last + 1 < pairs.size()) {
+    int64_t stop = std::min<int64_t>(end, i + static_cast<int64_t>(pairs.size() - 1 - last));
+    if (keys[stop - 1] == alex::kNoKey) {
+      // The leaf's free slots begin before that; slot i - 1 is in use.
+      end = 1 + alex::BinaryLastNotAbove(static_cast<uint32_t>(i - 1), static_cast<uint32_t>(stop),
+                                         alex::kNoKey - 1, [&](uint32_t k) { return keys[k]; });
+      stop = end;
     }
-    pairs[count] = {ToKey(slot.key), ToPayload(slot.words)};
-    last = slot.key;
+    for (; i < stop; ++i) {
+      const LeafSlot slot = LeafNode::LoadSlot(leaf, i);
+      last += slot.key != last_key ? 1 : 0;
+      last_key = slot.key;
+      out[last].key = ToKey(slot.key);
+      out[last].payload = ToPayload(slot.words);
+    }
+    --i;
   }
-  *is_at_end = true;
-  return count + 1;
+  *is_at_end = i >= end;
+  return last + 1;
 }
 
 template <typename Key, typename Payload>
@@ -205,7 +216,8 @@ size_t AlexMap<Key, Payload>::CopyDown(const alex::NodeRef& leaf, uint64_t bound
   uint64_t last = alex::kNoKey;
   for (; i >= 0 && count < pairs.size(); --i) {
     const LeafSlot slot = LeafNode::LoadSlot(leaf, i);
-    pairs[count] = {ToKey(slot.key), ToPayload(slot.words)};
+    pairs[count].key = ToKey(slot.key);
+    pairs[count].payload = ToPayload(slot.words);
     count += slot.key != last ? 1 : 0;
     last = slot.key;
   }
