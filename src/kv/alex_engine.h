@@ -141,7 +141,8 @@ class AlexStore final : public Store {
 
   // The segment with the largest dead share, if that is at least `min_dead_share`.
   Pick PickSegment(double min_dead_share) EXCLUDES(write_mutex_);
-  Status CompactWhile(double min_dead_share, bool is_throttled) REQUIRES(upkeep_mutex_);
+  // False if no segment is worth it.
+  StatusOr<bool> CompactOne(double min_dead_share, bool is_throttled) REQUIRES(upkeep_mutex_);
   Status CompactSegment(const Pick& pick, bool is_throttled) REQUIRES(upkeep_mutex_);
   Status MoveRecords(const Pick& pick, bool is_throttled);
   void KeepWorthMoving(MoveBatch* batch) const;

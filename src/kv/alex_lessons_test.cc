@@ -175,5 +175,15 @@ TEST_F(AlexLessonsTest, AFullDiskRefusesWritesUntilThereIsSpace) {
   EXPECT_TRUE(All() == expected);
 }
 
+TEST_F(AlexLessonsTest, AClearThatAFullDiskRefusesChangesNothing) {
+  env.SetCapacity(0);
+  ASSERT_TRUE(store->Clear().ok()) << "it takes the segment that was prepared";
+  Put("before", "value");
+  EXPECT_EQ(store->Clear().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(Get("before"), "value");
+  Put("after", "value");  // into what room there is
+  EXPECT_EQ(All().size(), 2u);
+}
+
 }  // namespace
 }  // namespace tsdbd::kv

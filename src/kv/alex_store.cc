@@ -318,11 +318,10 @@ Status AlexStore::Clear() {
   {
     MutexLock lock(&write_mutex_);
     RETURN_IF_ERROR(Admit());
-    // In a segment of its own, so that all before it can go: it is never copied.
-    log_.Seal();
     const Record record{
         .kind = RecordKind::kClear, .version = version_ + 1, .key_is_index_key = true};
-    RETURN_IF_ERROR(log_.Reserve(record.BytesToStore(), version_, 0));
+    // In a segment of its own, so that all before it can go: it is never copied.
+    RETURN_IF_ERROR(log_.BeginSegment(record.BytesToStore(), version_, 0));
     ++version_;
     if (history_.is_needed()) {
       AddAllToHistory();

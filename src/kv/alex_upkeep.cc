@@ -24,6 +24,10 @@ constexpr double kRequestedDeadShare = 0.05;
 constexpr size_t kMoveRecords = 64;
 constexpr uint64_t kMoveBytes = 128 << 10;
 constexpr size_t kSweepRecords = 64;
+constexpr uint64_t kSweepBytes = 1 << 20;  // records are checked as a whole
+
+// So that who waits for the upkeep's lock gets it.
+constexpr std::chrono::milliseconds kPauseBetweenSegments(1);
 constexpr size_t kExpiriesAtATime = 1024;
 
 constexpr size_t kCheckpointPagePairs = 4096;
@@ -68,11 +72,19 @@ void AlexStore::DoUpkeep() {
     return;
   }
   SweepExpired();
-  MutexLock lock(&upkeep_mutex_);
-  if (bytes_since_checkpoint_ >= options_.checkpoint_interval_bytes) {
-    Report("checkpoint", WriteCheckpoint());
+  // One segment at a time, so that a checkpoint that is due and a Clear need not wait for long.
+  for (bool is_compacting = true; is_compacting && !IsStopping();) {
+    {
+      MutexLock lock(&upkeep_mutex_);
+      if (bytes_since_checkpoint_ >= options_.checkpoint_interval_bytes) {
+        Report("checkpoint", WriteCheckpoint());
+      }
+      const StatusOr<bool> compacted = CompactOne(kBackgroundDeadShare, /*is_throttled=*/true);
+      Report("compaction", compacted.status());
+      is_compacting = compacted.ok() && *compacted;
+    }
+    std::this_thread::sleep_for(kPauseBetweenSegments);
   }
-  Report("compaction", CompactWhile(kBackgroundDeadShare, /*is_throttled=*/true));
 }
 
 void AlexStore::Report(const char* what, const Status& status) {
@@ -95,11 +107,17 @@ void AlexStore::SweepExpired() {
       return;
     }
     auto it = expiries_.begin();
-    while (it != expiries_.end() && it->expires_ns <= now_ns &&
-           batch.operations().size() < kSweepRecords) {
+    uint64_t bytes = 0;
+    goes_on = false;
+    while (it != expiries_.end() && it->expires_ns <= now_ns) {
+      goes_on = batch.operations().size() == kSweepRecords || bytes >= kSweepBytes;
+      if (goes_on) {
+        break;
+      }
       Record record;
       const bool is_current = ReadRecordAt(it->position, &record) == RecordState::kIntact &&
                               index_.IsAt(record.index_key, it->position);
+      bytes += record.stored_bytes;
       if (is_current) {
         batch.Delete(record.key);
         ++it;
@@ -107,7 +125,6 @@ void AlexStore::SweepExpired() {
         it = expiries_.erase(it);
       }
     }
-    goes_on = batch.operations().size() == kSweepRecords;
     if (!batch.operations().empty()) {
       std::vector<Prepared> prepared(batch.operations().size());
       Prepare(batch.operations(), prepared);
@@ -150,6 +167,7 @@ Status AlexStore::WriteCheckpoint() {
   const Status status = write();
   history_.End(header.version);
   if (!status.ok()) {
+    MutexLock lock(&write_mutex_);
     bytes_since_checkpoint_ += covered_bytes;
   }
   return status;
@@ -249,16 +267,13 @@ AlexStore::Pick AlexStore::PickSegment(double min_dead_share) {
   return best;
 }
 
-Status AlexStore::CompactWhile(double min_dead_share, bool is_throttled) {
-  // Writes that go on make more to compact: some rounds, not for ever.
-  for (size_t rounds = 2 * log_.Segments().size(); rounds > 0; --rounds) {
-    const Pick pick = PickSegment(min_dead_share);
-    if (pick.segment == nullptr || (is_throttled && IsStopping())) {
-      return OkStatus();
-    }
-    RETURN_IF_ERROR(CompactSegment(pick, is_throttled));
+StatusOr<bool> AlexStore::CompactOne(double min_dead_share, bool is_throttled) {
+  const Pick pick = PickSegment(min_dead_share);
+  if (pick.segment == nullptr) {
+    return false;
   }
-  return OkStatus();
+  RETURN_IF_ERROR(CompactSegment(pick, is_throttled));
+  return true;
 }
 
 Status AlexStore::CompactSegment(const Pick& pick, bool is_throttled) {
@@ -303,6 +318,7 @@ Status AlexStore::MoveRecords(const Pick& pick, bool is_throttled) {
     Record record;
     if (ReadRecord(segment->bytes(), segment->salt(), offset, &record) != RecordState::kIntact) {
       segment->is_damaged = true;  // it stays: others in it may have to be looked at
+      const EpochGate::Pin pin(&gate_);
       return DamagedRecord(MakePosition(segment->number(), offset));
     }
     const bool is_wanted = record.kind == RecordKind::kPut ||
@@ -373,10 +389,22 @@ Status AlexStore::Compact() {
     const LogSegment* const active = log_.active();
     if (active != nullptr && active->figures.dead_put_bytes() + active->figures.delete_bytes >
                                  active->figures.end_bytes * kRequestedDeadShare) {
-      log_.Seal();
+      // On a full disk what was ended before can still go.
+      if (const Status status = log_.BeginSegment(0, version_, live_bytes_);
+          !status.ok() && !absl::IsResourceExhausted(status)) {
+        return status;
+      }
+      log_.Publish();
     }
   }
-  return CompactWhile(kRequestedDeadShare, /*is_throttled=*/false);
+  // Writes that go on make more to compact: some rounds, not for ever.
+  for (size_t rounds = 2 * log_.Segments().size(); rounds > 0; --rounds) {
+    ASSIGN_OR_RETURN(const bool compacted, CompactOne(kRequestedDeadShare, /*is_throttled=*/false));
+    if (!compacted) {
+      break;
+    }
+  }
+  return OkStatus();
 }
 
 }  // namespace tsdbd::kv

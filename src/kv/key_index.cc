@@ -18,9 +18,16 @@ size_t KeyIndex::memory_bytes() const {
 
 bool KeyIndex::KeyIs(Position position, std::string_view key) const {
   const LogSegment* const segment = log_->Find(position);
+  const uint64_t offset = OffsetOf(position);
+  const auto header = ReadRecordHeader(segment->bytes(), segment->salt(), offset);
+  // Most are equal, and then the value, which may be long, need not be read.
+  if (header && !header->key_is_index_key() && header->key_bytes() == key.size() &&
+      segment->bytes().substr(offset + sizeof(RecordHeader) + (header->has_expiry() ? 8 : 0),
+                              key.size()) == key) {
+    return true;
+  }
   Record record;
-  return ReadRecord(segment->bytes(), segment->salt(), OffsetOf(position), &record) !=
-             RecordState::kIntact ||
+  return ReadRecord(segment->bytes(), segment->salt(), offset, &record) != RecordState::kIntact ||
          record.key == key;
 }
 

@@ -108,6 +108,10 @@ Status ValueLog::Reserve(uint64_t bytes, uint64_t version, uint64_t live_bytes) 
     }
     return OkStatus();
   }
+  return BeginSegment(bytes, version, live_bytes);
+}
+
+Status ValueLog::BeginSegment(uint64_t bytes, uint64_t version, uint64_t live_bytes) {
   const uint64_t min_bytes = kLogPageBytes + kMarkRecordBytes + bytes;
   ASSIGN_OR_RETURN(std::unique_ptr<LogSegment> segment,
                    Take(min_bytes, SizeForSegment(min_bytes, live_bytes)));

@@ -76,8 +76,9 @@ class ValueLog {
   // Lets Sync cover what was appended.
   void Publish();
   Position end() const { return end_.load(std::memory_order_acquire); }
-  // Ends the active segment: the next Reserve begins another.
-  void Seal() { active_ = nullptr; }
+  // Ends the active segment and begins another with room for `bytes`; if that fails, nothing has
+  // changed. As Reserve besides.
+  Status BeginSegment(uint64_t bytes, uint64_t version, uint64_t live_bytes);
   LogSegment* active() const { return active_; }
 
   // ---- Readers
