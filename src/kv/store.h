@@ -94,6 +94,7 @@ struct ScanRange {
   // come together.
   size_t limit = std::numeric_limits<size_t>::max();
   bool is_descending = false;  // only for ordered keyspaces
+  bool keys_only = false;      // values are left out, and need not be read
 };
 
 // A way to read. Entries stay valid, whatever is written or compacted, until it is destroyed; so it
