@@ -1,6 +1,7 @@
 #include "kv/alex_store.h"
 
 #include <atomic>
+#include <set>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -226,6 +227,49 @@ TEST_F(AlexStoreTest, GetManyAnswersEachKey) {
       EXPECT_EQ(entries[i].value, "v" + names[i]);
       EXPECT_EQ(entries[i].key, names[i]);
     }
+  }
+}
+
+TEST_F(AlexStoreTest, GetManyAnswersEachOfTheSameKeys) {
+  MustOpen();
+  Put("large", std::string(10'000, 'x'));
+  Put("small", "y");
+  const std::vector<std::string_view> keys = {"large", "none", "large", "small", "large", "small"};
+  std::vector<Entry> entries(keys.size());
+  std::vector<Status> statuses(keys.size());
+  const auto view = store->Read(Consistency::kLatest);
+  view->GetMany(keys, entries, statuses);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    ASSERT_EQ(statuses[i].ok(), keys[i] != "none") << i;
+    if (statuses[i].ok()) {
+      EXPECT_EQ(entries[i].key, keys[i]);
+      EXPECT_EQ(entries[i].value.size(), keys[i] == "large" ? 10'000u : 1u);
+    }
+  }
+}
+
+TEST_F(AlexStoreTest, AScanOfKeysOnlyLeavesValuesOut) {
+  const int64_t in_an_hour_ns = WallNanos() + 3600 * kNanosPerSecond;
+  for (const KeyType key_type : {KeyType::kBytes, KeyType::kInteger}) {
+    options.store.directory = key_type == KeyType::kBytes ? "bytes" : "integers";
+    options.store.key_type = key_type;
+    MustOpen();
+    for (uint64_t i = 0; i < 500; ++i) {
+      Put(Integer(i), fmt::format("value {}", i), i % 7 == 0 ? in_an_hour_ns : kNeverExpires);
+    }
+    std::set<std::string> found;
+    const auto view = store->Read(Consistency::kLatest);
+    const Status status = view->Scan(
+        {.keys_only = true},
+        [&](const Entry& entry) {
+          EXPECT_EQ(entry.value, "");
+          EXPECT_NE(entry.version, 0u);
+          EXPECT_TRUE(found.emplace(entry.key).second);
+          return true;
+        },
+        nullptr);
+    EXPECT_TRUE(status.ok()) << status;
+    EXPECT_EQ(found.size(), 500u);
   }
 }
 

@@ -13,6 +13,9 @@ constexpr uint64_t kTimedReadInterval = 64;
 // Cache misses that overlap: more than a core keeps in flight gains nothing.
 constexpr size_t kReadsInFlight = 32;
 
+// A record of this size costs more to check than to remember: a request may repeat its key.
+constexpr size_t kLargeValueBytes = 4096;
+
 // Pairs of the index that a scan takes at a time.
 constexpr size_t kPagePairs = 256;
 
@@ -149,6 +152,7 @@ void AlexView::GetMany(std::span<const std::string_view> keys, std::span<Entry> 
                        std::span<Status> statuses) {
   StageTimer timer(Stage::kKvRead);
   timer.set_items(keys.size());
+  large_.clear();
   for (size_t begin = 0; begin < keys.size(); begin += kReadsInFlight) {
     const size_t count = std::min(kReadsInFlight, keys.size() - begin);
     uint64_t index_keys[kReadsInFlight];
@@ -166,10 +170,21 @@ void AlexView::GetMany(std::span<const std::string_view> keys, std::span<Entry> 
     }
     for (size_t i = 0; i < count; ++i) {
       const std::string_view key = keys[begin + i];
-      statuses[begin + i] =
-          store_->IsKey(key)
-              ? Find(index_keys[i], key, found[i] ? positions[i] : 0, &entries[begin + i])
-              : store_->CheckKey(key);
+      const Position first = found[i] ? positions[i] : 0;
+      if (!large_.empty()) {
+        if (const auto known = large_.find(first);
+            known != large_.end() && entries[known->second].key == key) {
+          entries[begin + i] = entries[known->second];
+          statuses[begin + i] = OkStatus();
+          continue;
+        }
+      }
+      statuses[begin + i] = store_->IsKey(key)
+                                ? Find(index_keys[i], key, first, &entries[begin + i])
+                                : store_->CheckKey(key);
+      if (statuses[begin + i].ok() && entries[begin + i].value.size() >= kLargeValueBytes) {
+        large_.emplace(first, begin + i);
+      }
     }
   }
 }
@@ -265,11 +280,27 @@ void AlexView::PrefetchPage() const {
   }
 }
 
+bool AlexView::ReadKeyAt(Position position, Record* record) const {
+  const LogSegment* const segment = store_->log_.Find(position);
+  const uint64_t offset = OffsetOf(position);
+  const auto header = ReadRecordHeader(segment->bytes(), segment->salt(), offset);
+  if (!header || header->has_expiry() || header->key_is_index_key()) {
+    return store_->ReadRecordAt(position, record) == RecordState::kIntact;
+  }
+  // The hash of a key is in the header, which was checked.
+  record->version = header->version;
+  record->key = segment->bytes().substr(offset + sizeof(RecordHeader), header->key_bytes());
+  return store_->IndexKeyOf(record->key) == IntegerOfKey({header->index_key, 8});
+}
+
 void AlexView::VisitGroup(std::span<const KeyIndex::Pair> group, ScanState* state) {
   group_.clear();
   for (const KeyIndex::Pair& pair : group) {
     Record record;
-    if (store_->ReadRecordAt(pair.payload, &record) != RecordState::kIntact) {
+    const bool is_intact =
+        state->keys_only ? ReadKeyAt(pair.payload, &record)
+                         : store_->ReadRecordAt(pair.payload, &record) == RecordState::kIntact;
+    if (!is_intact) {
       store_->damaged_count_.fetch_add(1, std::memory_order_relaxed);
       continue;
     }
@@ -280,6 +311,7 @@ void AlexView::VisitGroup(std::span<const KeyIndex::Pair> group, ScanState* stat
         group_.begin(), group_.end(), [&](const Entry& entry) { return entry.key == record.key; });
     if (!is_repeated) {
       group_.push_back(EntryOf(record));
+      group_.back().value = state->keys_only ? std::string_view() : record.value;
     }
   }
   if (group_.empty()) {
@@ -319,7 +351,7 @@ void AlexView::VisitPage(ScanState* state) {
 Status AlexView::Scan(const ScanRange& range, const EntryVisitor& visitor, std::string* cursor) {
   StageTimer timer(Stage::kKvRead);
   ASSIGN_OR_RETURN(Interval rest, IntervalOf(range));
-  ScanState state{.visitor = &visitor, .left = range.limit};
+  ScanState state{.visitor = &visitor, .keys_only = range.keys_only, .left = range.limit};
   bool has_more = !rest.is_empty;
   while (has_more && !state.is_over) {
     // One more than is wanted tells whether there is more.

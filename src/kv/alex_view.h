@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include <absl/container/flat_hash_map.h>
+
 #include "kv/alex_engine.h"
 
 namespace tsdbd::kv {
@@ -32,6 +34,7 @@ class AlexView final : public ReadView {
   // What of a scan is still to come, and what came of it.
   struct ScanState {
     const EntryVisitor* visitor;
+    bool keys_only = false;
     size_t left = 0;
     size_t visited = 0;
     bool is_over = false;
@@ -43,6 +46,8 @@ class AlexView final : public ReadView {
   Match MatchAt(Position position, std::string_view key, Entry* entry) const;
   Status Find(uint64_t index_key, std::string_view key, Position first, Entry* entry) const;
   bool IsVisible(const Record& record) const;
+  // Key and version, as far as they can be checked without the value.
+  bool ReadKeyAt(Position position, Record* record) const;
 
   StatusOr<Interval> IntervalOf(const ScanRange& range) const;
   // The index's next pairs, with all that the interval has beside them up to the last of them.
@@ -61,6 +66,7 @@ class AlexView final : public ReadView {
   uint64_t read_count_ = 0;
   std::vector<KeyIndex::Pair> page_;
   std::vector<Entry> group_;
+  absl::flat_hash_map<Position, size_t> large_;  // of a GetMany: read records, by their index
 };
 
 }  // namespace tsdbd::kv
