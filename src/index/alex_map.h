@@ -23,8 +23,7 @@
 // - A slot that is spare has the key and payload of a neighbour (alex_nodes.h): there is no bitmap,
 //   and any slot with the right key is the answer.
 // - Around the prediction eight keys are compared without a branch, or the four of a cache line
-// where
-//   nearly all keys of a leaf are in theirs. Only if the key is not among them come steps that
+//   where nearly all keys of a leaf are in theirs. Only if the key is not among them come steps that
 //   double, and halving. How far the window lies from the prediction is fitted too: keys that want
 //   the same slot move to the next. (SSE4.2 is no faster here: benchmark_simd_search.)
 // - Predictions are integer arithmetic relative to the leaf's first key (alex_search.h).

@@ -27,6 +27,7 @@ std::optional<Payload> AlexMap<Key, Payload>::Write(uint64_t bits, const Words& 
   }
   // Behind everything.
   if (tail_->used < tail_->capacity && tail_->used > 0 && bits > tail_->KeyAt(tail_->used - 1)) {
+    Change change(VersionOf(tail_));
     tail_->Append({bits, words});
     AddSize(1);
     return std::nullopt;
@@ -94,6 +95,7 @@ void AlexMap<Key, Payload>::InsertInto(const alex::NodeRef& ref, int64_t last,
   auto* leaf = LeafNode::Of(ref);
   const bool is_last = last + 1 == leaf->used;
   if (is_last && leaf->used < leaf->capacity) {
+    Change change(VersionOf(leaf));
     leaf->Append(slot);
     return;
   }
