@@ -5,12 +5,12 @@ namespace tsdbd::resp {
 bool InputBuffer::Grow(size_t needed_bytes) {
   const size_t size = end_ - begin_;
   const size_t missing = needed_bytes > size ? needed_bytes - size : 0;
-  // Growing by what is there already copies each byte twice at most.
-  const size_t space = std::max(kMinSpaceBytes, std::min(missing, size));
-  if (capacity_ - end_ >= std::min(space, kMinSpaceBytes)) {
+  if (capacity_ - end_ >= std::clamp<size_t>(missing, 1, kMinSpaceBytes)) {
     return true;
   }
-  return Reallocate(size + space);
+  // By no more than is there already, since what is announced may never come; by no less than half
+  // of that, so that each byte is copied about twice, however small the arguments that come.
+  return Reallocate(size + std::max(kMinSpaceBytes, std::clamp(missing, size / 2, size)));
 }
 
 bool InputBuffer::Append(std::string_view bytes) {

@@ -43,8 +43,8 @@ class InputBuffer {
   std::string_view contents() const { return {data_.get() + begin_, end_ - begin_}; }
   bool empty() const { return begin_ == end_; }
 
-  // Makes room for more, so that `needed_bytes` of contents fit: at once if that is little, else
-  // as they come, since to announce much costs a client nothing. False if memory is out.
+  // Makes room for more, on the way to `needed_bytes` of contents: in steps, since to announce much
+  // costs a client nothing. False if memory is out.
   [[nodiscard]] bool Grow(size_t needed_bytes);
   // Where the next bytes go, after Grow; Commit says how many came.
   std::span<char> space() { return {data_.get() + end_, capacity_ - end_}; }
@@ -55,7 +55,7 @@ class InputBuffer {
   void Consume(size_t size);
 
  private:
-  // Room for one read at least.
+  // Room for one read.
   static constexpr size_t kMinSpaceBytes = size_t{16} << 10;
 
   void Release();

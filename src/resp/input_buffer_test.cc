@@ -40,6 +40,42 @@ TEST(InputBufferTest, AnAnnouncementAloneTakesNoMemory) {
   }
 }
 
+// How often the buffer is moved while `size` bytes come, of which the sender announces so many at a
+// time.
+int MovesToHold(size_t size, size_t announced_bytes) {
+  MemoryBudget budget(size_t{1} << 30);
+  InputBuffer buffer(&budget);
+  EXPECT_TRUE(buffer.Append("*"));
+  int moves = 0;
+  while (buffer.contents().size() < size) {
+    const size_t held_bytes = budget.used_bytes();
+    const size_t needed_bytes = buffer.contents().size() + announced_bytes;
+    EXPECT_TRUE(buffer.Grow(std::min(needed_bytes, size)));
+    moves += budget.used_bytes() != held_bytes ? 1 : 0;
+    buffer.Commit(std::min(buffer.space().size(), size - buffer.contents().size()));
+  }
+  return moves;
+}
+
+TEST(InputBufferTest, ManyArgumentsOfAnySizeAreCopiedAFewTimes) {
+  constexpr size_t kSize = size_t{8} << 20;
+  for (const size_t announced_bytes : {size_t{1}, size_t{100}, size_t{20'000}, kSize}) {
+    EXPECT_LE(MovesToHold(kSize, announced_bytes), 25) << announced_bytes;
+  }
+}
+
+TEST(InputBufferTest, TheEndOfALargeArgumentGetsNoMoreThanItNeeds) {
+  constexpr size_t kSize = 100'000;
+  MemoryBudget budget(size_t{1} << 20);
+  InputBuffer buffer(&budget);
+  ASSERT_TRUE(buffer.Append(std::string(60'000, 'v')));
+  ASSERT_TRUE(buffer.Grow(kSize));
+  EXPECT_EQ(budget.used_bytes(), kSize);
+  buffer.Commit(39'000);
+  ASSERT_TRUE(buffer.Grow(kSize));
+  EXPECT_EQ(budget.used_bytes(), kSize);
+}
+
 TEST(InputBufferTest, WhatIsOverTheBudgetIsRefusedAndNothingIsLost) {
   MemoryBudget budget(100'000);
   InputBuffer first(&budget);
