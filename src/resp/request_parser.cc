@@ -11,6 +11,9 @@ namespace {
 
 // A line: of words, or with a number of an array or argument. Redis' bound.
 constexpr size_t kMaxLineBytes = size_t{64} << 10;
+// A connection that waits for its next command keeps no more: a command of a million arguments
+// needs 16 MiB.
+constexpr size_t kMaxKeptArguments = 64;
 // Lengths are checked against limits below this, so larger ones need not be told apart.
 constexpr int64_t kMaxNumber = std::numeric_limits<int64_t>::max() / 16;
 
@@ -260,7 +263,11 @@ void RequestParser::Reset() {
   position_ = 0;
   missing_arguments_ = 0;
   argument_bytes_ = -1;
-  arguments_.clear();
+  if (arguments_.capacity() > kMaxKeptArguments) {
+    decltype(arguments_)().swap(arguments_);
+  } else {
+    arguments_.clear();
+  }
 }
 
 }  // namespace tsdbd::resp

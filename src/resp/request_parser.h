@@ -77,6 +77,9 @@ class RequestParser {
   // How long the input must be for the unfinished command to get on, as far as that is known.
   size_t needed_bytes() const;
 
+  // What it holds itself.
+  size_t memory_bytes() const { return arguments_.capacity() * sizeof(arguments_[0]); }
+
   // Forgets what it understood of an unfinished command, and a failure: the next call begins with
   // a command.
   void Reset();

@@ -1,5 +1,6 @@
 #include "resp/request_parser.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -135,6 +136,21 @@ TEST(RequestParserTest, NoMoreCommandsAreTakenThanAskedFor) {
   EXPECT_EQ(batch.size(), 2);
   EXPECT_EQ(batch.input_bytes(1), 6);
   EXPECT_EQ(batch.input_bytes(2), 12);
+}
+
+TEST(RequestParserTest, AfterALargeCommandItHoldsLittle) {
+  RequestParser parser;
+  CommandBatch batch;
+  constexpr int kCount = 100'000;
+  std::string input = fmt::format("*{}\r\n", kCount);
+  for (int i = 0; i < kCount; ++i) {
+    input += "$1\r\na\r\n";
+  }
+  EXPECT_EQ(parser.Parse(std::string_view(input).substr(0, input.size() - 1), 1, &batch), 0);
+  EXPECT_GT(parser.memory_bytes(), size_t{kCount});
+  EXPECT_EQ(parser.Parse(input, 1, &batch), input.size());
+  EXPECT_EQ(batch[0].size(), size_t{kCount});
+  EXPECT_LE(parser.memory_bytes(), 2'048);
 }
 
 TEST(RequestParserTest, ItSaysHowMuchItNeeds) {
