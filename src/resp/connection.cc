@@ -91,13 +91,10 @@ void Connection::Open(int descriptor) {
 }
 
 std::span<char> Connection::ReadSpace() {
-  if (!buffer_.empty() && !is_ending_) {
-    if (buffer_.Grow(parser_.needed_bytes())) {
-      return buffer_.space();
-    }
-    is_out_of_memory_ = true;
-  }
-  return loop_->read_buffer();
+  const bool is_continued = !buffer_.empty() && !is_ending_;
+  // Said anew each time: nothing may come now, and when it does there may be memory again.
+  is_out_of_memory_ = is_continued && !buffer_.Grow(parser_.needed_bytes());
+  return is_continued && !is_out_of_memory_ ? buffer_.space() : loop_->read_buffer();
 }
 
 void Connection::OnRead(std::span<char> bytes) {

@@ -91,12 +91,12 @@ class Connection final : public http::SocketEvents {
   size_t waiting_bytes_ = 0;
   std::unique_ptr<Job> job_;
 
-  bool is_trusted_ = true;   // as the parser's limits have it
-  bool must_move_ = false;   // the next command is for the pool
-  bool is_stalled_ = false;  // commands in the buffer wait until the client takes replies
-  bool is_out_of_memory_ = false;
-  bool is_input_ended_ = false;  // by the client
-  bool is_ending_ = false;       // nothing more is executed
+  bool is_trusted_ = true;         // as the parser's limits have it
+  bool must_move_ = false;         // the next command is for the pool
+  bool is_stalled_ = false;        // commands in the buffer wait until the client takes replies
+  bool is_out_of_memory_ = false;  // for what is read next
+  bool is_input_ended_ = false;    // by the client
+  bool is_ending_ = false;         // nothing more is executed
   bool is_lingering_ = false;
   bool is_closed_ = false;  // but a job still runs
   uint64_t linger_end_ms_ = 0;

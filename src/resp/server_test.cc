@@ -1,6 +1,7 @@
 #include "resp/server.h"
 
 #include <atomic>
+#include <deque>
 #include <thread>
 
 #include <arpa/inet.h>
@@ -304,6 +305,35 @@ TEST_F(ServerTest, WhoNeedsMoreMemoryThanThereIsIsToldSo) {
 }
 
 TEST_F(ServerTest, ConnectionsOverTheLimitAreToldSo) {
+TEST_F(ServerTest, AShortageOfMemoryThatIsOverIsNobodysConcern) {
+  options_.loop_count = 1;
+  options_.max_input_bytes = 100'000;
+  Start();
+  std::deque<Client> others;
+  for (int i = 0; i < 5; ++i) {
+    others.emplace_back(port()).Send("*2\r\n$4\r\nECHO\r\n$11000\r\n" + std::string(10'000, 'o'));
+  }
+  EXPECT_TRUE(Eventually([&] { return server_->statistics().input_bytes >= 50'000; }));
+  const auto has_received = [&, before = server_->statistics().received_bytes](size_t size) {
+    return Eventually([&] { return server_->statistics().received_bytes >= before + size; });
+  };
+  Client client(port());
+  const std::string value(40'000, 'v');
+  const std::string request = "*2\r\n$4\r\nECHO\r\n$40000\r\n" + value + "\r\n";
+  constexpr size_t kFirstBytes = 1'000;
+  constexpr size_t kReadBytes = 16'384;
+  client.Send(std::string_view(request).substr(0, kFirstBytes));
+  EXPECT_TRUE(has_received(kFirstBytes));
+  // Fills the buffer, so that the loop tries to read on at once, for which there is no memory.
+  client.Send(std::string_view(request).substr(kFirstBytes, kReadBytes));
+  EXPECT_TRUE(has_received(kFirstBytes + kReadBytes));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  others.clear();
+  EXPECT_TRUE(Eventually([&] { return server_->statistics().connections_open == 1; }));
+  client.Send(std::string_view(request).substr(kFirstBytes + kReadBytes));
+  client.Expect("$40000\r\n" + value + "\r\n");
+}
+
   options_.max_connections = 1;
   Start();
   {
