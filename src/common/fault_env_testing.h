@@ -57,7 +57,7 @@ struct Fault {
   std::string path_part = {};
 };
 
-class FaultEnv final : public Env {
+class FaultEnv : public Env {
  public:
   // The unit in which a power cut keeps or loses unsynced contents.
   static constexpr uint64_t kPageBytes = 4096;

@@ -13,8 +13,8 @@ namespace tsdbd::kv {
 namespace {
 
 constexpr std::string_view kStorePrefix = "store-";
-// Drops whose files wait to be removed; beyond it they stay until the next start.
-constexpr size_t kMaxRemovals = 1024;
+// Keyspaces that were dropped and are still in use or being removed; each has threads and buffers.
+constexpr size_t kMaxDropped = 1024;
 
 std::string DefinitionPath(const std::string& folder) {
   return folder + "/definition";
@@ -34,6 +34,39 @@ Status RemoveTree(Env* env, const std::string& path) {
     status = RemoveTree(env, fmt::format("{}/{}", path, (*names)[i]));
   }
   return status.ok() ? env->Remove(path) : status;
+}
+
+// Takes away the name of the keyspace in `folder`; durable after the next sync of the folder. One
+// without a definition gets a file that says the same.
+Status MarkDropped(Env* env, const std::string& folder) {
+  ASSIGN_OR_RETURN(const bool is_defined, env->Exists(DefinitionPath(folder)));
+  return is_defined ? env->Rename(DefinitionPath(folder), DroppedPath(folder))
+                    : WriteFileAtomically(env, DroppedPath(folder), "");
+}
+
+// Two rules keep a removal that a crash ends from looking like damage: nothing is removed before
+// `dropped` is durable, and `dropped` goes last, when it is durable that the stores are gone.
+Status RemoveDroppedStore(Env* env, const std::string& store_path) {
+  RETURN_IF_ERROR(env->SyncDirectory(ParentDirectory(store_path)));
+  return RemoveTree(env, store_path);
+}
+
+Status RemoveDroppedFolder(Env* env, const std::string& folder) {
+  RETURN_IF_ERROR(env->SyncDirectory(folder));
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, env->List(folder));
+  for (const std::string& name : names) {
+    const std::string path = fmt::format("{}/{}", folder, name);
+    RETURN_IF_ERROR(path == DroppedPath(folder) ? OkStatus() : RemoveTree(env, path));
+  }
+  RETURN_IF_ERROR(env->SyncDirectory(folder));
+  return RemoveTree(env, folder);
+}
+
+// They do no harm: the next start tries again.
+void WarnIfFilesStay(const Status& status) {
+  if (!status.ok()) {
+    spdlog::warn("kv files of a dropped keyspace stay what=\"{}\"", Message(status));
+  }
 }
 
 void LogRecovery(const std::string& directory, const RecoveryReport& report) {
@@ -63,54 +96,105 @@ bool IsEmptyFolder(Env* env, const std::string& path) {
 
 }  // namespace
 
-// Removes the files of keyspaces that were dropped, once nobody uses them.
+// Owns the keyspaces, so that it can remove those that were dropped, with their files, once nobody
+// uses them. What users share is only the use: the last of them may be a callback on the store's
+// own thread, which cannot close the store that waits for it.
 class Keyspaces::Remover {
  public:
   explicit Remover(Env* env)
-      : env_(env),
-        thread_({.name = "kv-drop", .thread_count = 1, .queue_capacity = kMaxRemovals}) {}
+      : env_(env), thread_({.name = "kv-drop", .thread_count = 1, .queue_capacity = 1}) {}
 
-  // Runs when the last user lets go.
-  void Release(std::unique_ptr<Keyspace> keyspace, const std::string& store_path) {
-    if (!keyspace->is_dropped()) {
-      return;
+  Keyspace* Own(std::unique_ptr<Keyspace> keyspace, std::string store_path) EXCLUDES(owned_mutex_) {
+    MutexLock lock(&owned_mutex_);
+    owned_.push_back({.keyspace = std::move(keyspace), .store_path = std::move(store_path)});
+    return owned_.back().keyspace.get();
+  }
+
+  // The last user has let go. Waits for nothing.
+  void Release(const Keyspace* keyspace) EXCLUDES(owned_mutex_) {
+    {
+      MutexLock lock(&owned_mutex_);
+      std::find_if(owned_.begin(), owned_.end(), [&](const Owned& owned) {
+        return owned.keyspace.get() == keyspace;
+      })->is_in_use = false;
     }
-    // If it is refused, the next start removes the files.
-    (void)thread_.TrySubmit([this, keyspace = std::move(keyspace), store_path]() mutable {
-      keyspace->store().Close().IgnoreError();
-      keyspace.reset();
-      Remove(store_path);
-    });
+    // If it is refused, another one waits, which will see this keyspace too, or Stop was called,
+    // after which Keyspaces does it.
+    (void)thread_.TrySubmit([this] { RemoveUnused(); });
   }
 
-  void Remove(const std::string& store_path) EXCLUDES(mutex_) {
-    Report(RemoveTree(env_, store_path));
-    RemoveIfDropped(ParentDirectory(store_path));
+  // Destroys the keyspaces that nobody uses.
+  void RemoveUnused() EXCLUDES(owned_mutex_, folder_mutex_) {
+    while (std::optional<Owned> unused = TakeUnused()) {
+      const bool is_dropped = unused->keyspace->is_dropped();
+      unused->keyspace.reset();
+      if (is_dropped) {
+        RemoveStore(unused->store_path);
+      }
+    }
   }
 
-  // Removes the folder of a keyspace, unless there is one in it again, or stores that are still in
-  // use.
-  void RemoveIfDropped(const std::string& folder) EXCLUDES(mutex_) {
-    MutexLock lock(&mutex_);
+  // Removes a store that nobody uses, and the folder around it, unless there is a keyspace in it
+  // again, or stores that are still in use.
+  void RemoveStore(const std::string& store_path) EXCLUDES(folder_mutex_) {
+    WarnIfFilesStay(RemoveDroppedStore(env_, store_path));
+    const std::string folder = ParentDirectory(store_path);
+    MutexLock lock(&folder_mutex_);
     const auto names = env_->List(folder);
     if (names.ok() && *names == std::vector<std::string>{"dropped"}) {
-      Report(RemoveTree(env_, folder));
+      WarnIfFilesStay(RemoveDroppedFolder(env_, folder));
     }
   }
 
-  void Stop() { thread_.Stop(); }
+  // Ends the thread, and those of all stores: whoever lets go of one from here on, on whatever
+  // thread, it can be destroyed. May be called again.
+  void Stop() EXCLUDES(owned_mutex_, folder_mutex_) {
+    thread_.Stop();
+    for (const Keyspace* keyspace : All()) {
+      keyspace->store().Close().IgnoreError();
+    }
+    RemoveUnused();
+  }
+
+  size_t count() const EXCLUDES(owned_mutex_) {
+    MutexLock lock(&owned_mutex_);
+    return owned_.size();
+  }
   // Held by Create while the folder is neither dropped nor defined.
-  Mutex* mutex() { return &mutex_; }
+  Mutex* folder_mutex() { return &folder_mutex_; }
 
  private:
-  static void Report(const Status& status) {
-    if (!status.ok()) {
-      spdlog::warn("kv files of a dropped keyspace stay what=\"{}\"", Message(status));
+  struct Owned {
+    std::unique_ptr<Keyspace> keyspace;
+    std::string store_path;
+    bool is_in_use = true;
+  };
+
+  std::optional<Owned> TakeUnused() EXCLUDES(owned_mutex_) {
+    MutexLock lock(&owned_mutex_);
+    const auto unused = std::find_if(owned_.begin(), owned_.end(),
+                                     [](const Owned& owned) { return !owned.is_in_use; });
+    if (unused == owned_.end()) {
+      return std::nullopt;
     }
+    std::optional<Owned> taken = std::move(*unused);
+    owned_.erase(unused);
+    return taken;
+  }
+
+  std::vector<const Keyspace*> All() const EXCLUDES(owned_mutex_) {
+    MutexLock lock(&owned_mutex_);
+    std::vector<const Keyspace*> all;
+    for (const Owned& owned : owned_) {
+      all.push_back(owned.keyspace.get());
+    }
+    return all;
   }
 
   Env* const env_;
-  Mutex mutex_;
+  Mutex folder_mutex_;
+  mutable Mutex owned_mutex_;  // the last in the lock order
+  std::vector<Owned> owned_ GUARDED_BY(owned_mutex_);
   ThreadPool thread_;
 };
 
@@ -149,8 +233,11 @@ Keyspaces::Keyspaces(Env* env, KeyspacesOptions options)
 
 Keyspaces::~Keyspaces() {
   Close().IgnoreError();
-  WriterLock lock(&mutex_);
-  keyspaces_.clear();
+  {
+    WriterLock lock(&mutex_);
+    keyspaces_.clear();
+  }
+  remover_->RemoveUnused();
 }
 
 std::string Keyspaces::FolderOf(std::string_view name) const {
@@ -170,13 +257,10 @@ std::optional<KeyspaceInfo> Keyspaces::OpenFolder(const std::string& name) {
           return child.starts_with("definition") || IsEmptyFolder(env_, folder + "/" + child);
         });
     if (is_unfinished || Exists(env_, DroppedPath(folder))) {
-      info.status = RemoveTree(env_, folder);
-      if (info.status.ok()) {
-        return std::nullopt;
-      }
-    } else {
-      info.status = DataLoss("{}: there is no such file", DefinitionPath(folder));
+      WarnIfFilesStay(RemoveDroppedFolder(env_, folder));
+      return std::nullopt;
     }
+    info.status = DataLoss("{}: there is no such file", DefinitionPath(folder));
   }
   if (!info.status.ok()) {
     spdlog::error("kv keyspace set aside name={} what=\"{}\"", name, Message(info.status));
@@ -237,14 +321,10 @@ StatusOr<std::unique_ptr<Store>> Keyspaces::OpenStore(const KeyspaceDefinition& 
 
 std::shared_ptr<Keyspace> Keyspaces::Share(std::string name, const KeyspaceDefinition& definition,
                                            std::unique_ptr<Store> store, std::string store_path) {
-  const auto release = [remover = std::weak_ptr(remover_),
-                        path = std::move(store_path)](Keyspace* released) {
-    std::unique_ptr<Keyspace> keyspace(released);
-    if (const auto alive = remover.lock()) {
-      alive->Release(std::move(keyspace), path);
-    }
-  };
-  return {new Keyspace(std::move(name), definition, std::move(store)), release};
+  Keyspace* const keyspace =
+      remover_->Own(std::make_unique<Keyspace>(std::move(name), definition, std::move(store)),
+                    std::move(store_path));
+  return {keyspace, [remover = remover_](const Keyspace* unused) { remover->Release(unused); }};
 }
 
 StatusOr<std::shared_ptr<Keyspace>> Keyspaces::Find(std::string_view name) const {
@@ -277,10 +357,13 @@ StatusOr<std::shared_ptr<Keyspace>> Keyspaces::Create(std::string_view name,
                                 keyspaces_.size());
     }
   }
+  if (remover_->count() >= options_.max_keyspaces + kMaxDropped) {
+    return Unavailable("too many dropped keyspaces are still in use or being removed");
+  }
   const std::string folder = FolderOf(name);
   std::string path;
   {
-    MutexLock folder_lock(remover_->mutex());
+    MutexLock folder_lock(remover_->folder_mutex());
     ASSIGN_OR_RETURN(const uint64_t number, NextStoreNumber(folder));
     path = StorePath(folder, number);
     RETURN_IF_ERROR(env_->CreateDirectories(path));
@@ -290,8 +373,9 @@ StatusOr<std::shared_ptr<Keyspace>> Keyspaces::Create(std::string_view name,
   auto store = OpenStore(definition, path);
   if (!store.ok()) {
     // Nobody has been told that it is there.
-    RemoveTree(env_, DefinitionPath(folder)).IgnoreError();
-    RemoveTree(env_, path).IgnoreError();
+    if (MarkDropped(env_, folder).ok()) {
+      remover_->RemoveStore(path);
+    }
     return store.status();
   }
   auto keyspace = Share(std::string(name), definition, *std::move(store), path);
@@ -329,19 +413,27 @@ Status Keyspaces::Drop(std::string_view name) {
     dropped = found->second;
   }
   const std::string folder = FolderOf(name);
-  if (Exists(env_, DefinitionPath(folder))) {
-    RETURN_IF_ERROR(env_->Rename(DefinitionPath(folder), DroppedPath(folder)));
-    RETURN_IF_ERROR(env_->SyncDirectory(folder));
-  }
+  RETURN_IF_ERROR(MarkDropped(env_, folder));
+  // If this fails, it is gone nevertheless: the next start would remove it, and with it every write
+  // that is acknowledged from here on. Renaming it back would not help, since that, too, would have
+  // to be durable, on a disk that has just refused it. Only a power cut can bring it back, with all
+  // its files: nothing is removed before such a sync has worked.
+  const Status durable = env_->SyncDirectory(folder);
   {
     WriterLock lock(&mutex_);
     keyspaces_.erase(keyspaces_.find(name));
   }
-  if (dropped.keyspace == nullptr) {
-    return RemoveTree(env_, folder);
+  if (dropped.keyspace != nullptr) {
+    // When the last user lets go, which may be now, the files are removed.
+    dropped.keyspace->is_dropped_.store(true, std::memory_order_release);
+  } else {
+    WarnIfFilesStay(RemoveDroppedFolder(env_, folder));
   }
-  // When the last user lets go, which may be now, the files are removed.
-  dropped.keyspace->is_dropped_.store(true, std::memory_order_release);
+  if (!durable.ok()) {
+    return MakeStatus(durable.code(),
+                      "keyspace '{}' is gone, but a power cut may bring it back: {}", name,
+                      Message(durable));
+  }
   return OkStatus();
 }
 

@@ -3,15 +3,15 @@
 //
 //   <directory>/<name>/definition     what it is (keyspace_definition.h)
 //   <directory>/<name>/store-<n>/     the Store; a keyspace of the same name made later has another
-//   n <directory>/<name>/dropped        instead of `definition`: to be removed
+//   <directory>/<name>/dropped        instead of `definition`: to be removed
 //
 // Threads: everything may be called from any thread. Find takes a lock for a look-up; Create and
 // Drop wait for the disk. The Keyspaces outlives the requests that use it.
 //
 // Invariants
 // 1. A keyspace is there once its definition is on disk, and gone once that has been renamed.
-// 2. Dropping one in use is safe: it lives, without a name, until the last user lets go of it; then
-//    its files are removed on a thread of this.
+// 2. Dropping one in use is safe: it lives, without a name, until the last user lets go of it, on
+//    whatever thread; then it is destroyed and its files are removed on a thread of this.
 // 3. One that cannot be opened is set aside: Find says why, its files stay as they are, the others
 //    work.
 
@@ -100,13 +100,15 @@ class Keyspaces {
   StatusOr<std::shared_ptr<Keyspace>> Create(std::string_view name,
                                              const KeyspaceDefinition& definition)
       EXCLUDES(admin_mutex_, mutex_);
-  // Durable when it returns; the files go later. Also for one that is set aside.
+  // Durable when it returns OK; the files go later. Also for one that is set aside. After an error
+  // it may be gone (kNotFound from then on) and be back after a power cut.
   Status Drop(std::string_view name) EXCLUDES(admin_mutex_, mutex_);
 
   // By name.
   std::vector<KeyspaceInfo> List() const EXCLUDES(mutex_);
 
-  // Closes all stores; the first error. Nobody may write any more. Idempotent.
+  // Closes all stores, also those of dropped keyspaces that are still in use; the first error.
+  // Nobody may write any more. Idempotent.
   Status Close() EXCLUDES(admin_mutex_, mutex_);
 
   // Memory that the keyspaces on RocksDB share.

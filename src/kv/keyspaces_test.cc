@@ -1,19 +1,25 @@
 #include "kv/keyspaces.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <set>
 #include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "common/check.h"
+#include "common/fault_env_testing.h"
 #include "common/hex_dump_testing.h"
 
 namespace tsdbd::kv {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -239,6 +245,308 @@ TEST_F(KeyspacesTest, ClosedKeyspacesTakeNoWrites) {
   ASSERT_TRUE(keyspaces_->Close().ok());
   ASSERT_TRUE(keyspaces_->Close().ok());
   EXPECT_TRUE(absl::IsUnavailable(keyspace->store().Put("key", "v")));
+}
+
+// The store's own thread, which syncs, waits here for `gate`, and then lets go of the keyspace.
+void HoldInACallback(std::shared_ptr<Keyspace> keyspace, const std::atomic<bool>* gate) {
+  WriteBatch batch;
+  batch.Put("key", "v");
+  Keyspace* const unowned = keyspace.get();
+  const auto wait = [held = std::move(keyspace), gate](const Status&) { gate->wait(false); };
+  ASSERT_TRUE(unowned->store().Write(batch, wait, nullptr).ok());
+}
+
+TEST_F(KeyspacesTest, TheLastUserMayBeACallbackOfTheStoreItself) {
+  options_.sync_mode = SyncMode::kAlways;
+  Reopen();
+  std::atomic<bool> gate = false;
+  HoldInACallback(Create("a"), &gate);
+  ASSERT_TRUE(keyspaces_->Drop("a").ok());
+  gate = true;
+  gate.notify_all();
+  WaitUntilGone(DefinitionOf("a").parent_path());
+  ASSERT_TRUE(keyspaces_->Close().ok());  // joins the thread that has removed it
+}
+
+TEST_F(KeyspacesTest, CloseWaitsForTheCallbacksOfWhatWasDropped) {
+  options_.sync_mode = SyncMode::kAlways;
+  Reopen();
+  std::atomic<bool> gate = false;
+  HoldInACallback(Create("a"), &gate);
+  ASSERT_TRUE(keyspaces_->Drop("a").ok());
+  std::thread closer([&] { EXPECT_TRUE(keyspaces_->Close().ok()); });
+  // Long enough for a Close that does not wait to be through.
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  gate = true;
+  gate.notify_all();
+  closer.join();
+  EXPECT_FALSE(fs::exists(DefinitionOf("a").parent_path()));
+}
+
+TEST_F(KeyspacesTest, OneThatIsLetGoAfterTheCloseIsRemovedWithTheOthers) {
+  auto used = Create("a");
+  ASSERT_TRUE(keyspaces_->Drop("a").ok());
+  ASSERT_TRUE(keyspaces_->Close().ok());
+  EXPECT_TRUE(absl::IsUnavailable(used->store().Put("key", "v")));
+  used.reset();
+  keyspaces_.reset();
+  EXPECT_FALSE(fs::exists(DefinitionOf("a").parent_path()));
+}
+
+// A FaultEnv that removes folders, too. A removed one is back if a power cut brings back a file in
+// it, which it does until the folder around it is synced.
+class FolderEnv final : public FaultEnv {
+ public:
+  Status Remove(const std::string& path) override {
+    Status status = FaultEnv::Remove(path);
+    const auto names = Children(path);
+    if (!absl::IsNotFound(status) || !names.ok()) {
+      return status;
+    }
+    if (!names->empty()) {
+      return FailedPrecondition("remove {}: it is not empty", path);
+    }
+    MutexLock lock(&mutex_);
+    removed_.insert(path);
+    return OkStatus();
+  }
+
+  StatusOr<std::vector<std::string>> List(const std::string& path) override {
+    return IsGone(path) ? NotFound("list {}", path) : Children(path);
+  }
+
+  StatusOr<bool> Exists(const std::string& path) override {
+    ASSIGN_OR_RETURN(const bool exists, FaultEnv::Exists(path));
+    return exists && !IsGone(path);
+  }
+
+  Status CreateDirectories(const std::string& path) override {
+    RETURN_IF_ERROR(FaultEnv::CreateDirectories(path));
+    MutexLock lock(&mutex_);
+    std::erase_if(removed_, [&](const std::string& removed) {
+      return (path + "/").starts_with(removed + "/");
+    });
+    return OkStatus();
+  }
+
+  Status SyncDirectory(const std::string& path) override {
+    ASSIGN_OR_RETURN(const std::vector<std::string> names, FaultEnv::List(path));
+    RETURN_IF_ERROR(FaultEnv::SyncDirectory(path));
+    for (const std::string& name : names) {
+      if (const std::string child = path + "/" + name; IsGone(child)) {
+        RETURN_IF_ERROR(FaultEnv::SyncDirectory(child));
+      }
+    }
+    return OkStatus();
+  }
+
+ private:
+  bool IsGone(const std::string& path) EXCLUDES(mutex_) {
+    {
+      MutexLock lock(&mutex_);
+      if (!removed_.contains(path)) {
+        return false;
+      }
+    }
+    const auto names = Children(path);
+    return names.ok() && names->empty();
+  }
+
+  StatusOr<std::vector<std::string>> Children(const std::string& path) EXCLUDES(mutex_) {
+    ASSIGN_OR_RETURN(std::vector<std::string> names, FaultEnv::List(path));
+    std::erase_if(names, [&](const std::string& name) { return IsGone(path + "/" + name); });
+    return names;
+  }
+
+  Mutex mutex_;
+  std::set<std::string> removed_ GUARDED_BY(mutex_);
+};
+
+class KeyspacesCrashTest : public testing::Test {
+ protected:
+  // What may be there of keyspace "a" after a restart.
+  using States = std::set<std::string>;
+  static constexpr const char* kGone = "gone";
+  static constexpr const char* kEmpty = "empty";
+  static constexpr const char* kWhole = "whole";  // with the entry that Fill writes
+
+  // Runs `prepare`, and then `act` again and again, ending the process after its first change of
+  // the disk, its second, … until it gets to its end. Whenever that is, "a" must be in one of the
+  // states that `act` returned, and if it is gone, it can be made again.
+  void EndEverywhere(const std::function<void(FolderEnv*)>& prepare,
+                     const std::function<States(FolderEnv*)>& act) {
+    for (const CrashMode mode :
+         {CrashMode::kKeepAll, CrashMode::kDropUnsynced, CrashMode::kKeepRandomSubset}) {
+      bool is_finished = false;
+      for (uint64_t stop = 0; !is_finished && !HasFailure(); ++stop) {
+        SCOPED_TRACE(fmt::format("mode {}, stopped after {}", static_cast<int>(mode), stop));
+        FolderEnv env;
+        prepare(&env);
+        env.StopAfter(stop);
+        const States allowed = act(&env);
+        is_finished = !env.is_stopped();
+        env.Crash(mode, stop);
+        env.Restart();
+        CheckState(&env, allowed);
+      }
+    }
+  }
+
+  static StatusOr<std::unique_ptr<Keyspaces>> Open(FolderEnv* env) {
+    return Keyspaces::Open(env, {.directory = "data", .now_ns = [] { return int64_t{1000}; }});
+  }
+  static std::unique_ptr<Keyspaces> MustOpen(FolderEnv* env) {
+    auto opened = Open(env);
+    CHECK(opened.ok());
+    return *std::move(opened);
+  }
+  static Status Fill(Keyspace* keyspace) { return keyspace->store().Put("key", "v"); }
+  static void MakeWhole(Keyspaces* keyspaces) {
+    const auto created = keyspaces->Create("a", {});
+    ASSERT_TRUE(created.ok()) << created.status();
+    ASSERT_TRUE(Fill(created->get()).ok());
+  }
+
+  static std::string StateOf(const Keyspaces& keyspaces) {
+    const auto found = keyspaces.Find("a");
+    if (!found.ok()) {
+      return absl::IsNotFound(found.status()) ? kGone : ToString(found.status());
+    }
+    const auto value = (*found)->store().Get("key");
+    if (!value.ok()) {
+      return absl::IsNotFound(value.status()) ? kEmpty : ToString(value.status());
+    }
+    return *value == "v" ? kWhole : *value;
+  }
+
+  static void CheckState(FolderEnv* env, const States& allowed) {
+    {
+      const auto keyspaces = MustOpen(env);
+      const std::string state = StateOf(*keyspaces);
+      ASSERT_THAT(allowed, Contains(state));
+      if (state == kGone) {
+        MakeWhole(keyspaces.get());
+      } else {
+        ASSERT_TRUE(Fill(keyspaces->Find("a")->get()).ok());
+      }
+    }
+    EXPECT_EQ(StateOf(*MustOpen(env)), kWhole);
+  }
+};
+
+TEST_F(KeyspacesCrashTest, ACreateThatACrashEndsHasMadeItOrNot) {
+  EndEverywhere([](FolderEnv* env) { MustOpen(env); },
+                [](FolderEnv* env) -> States {
+                  const auto keyspaces = Open(env);
+                  if (!keyspaces.ok()) {
+                    return {kGone};
+                  }
+                  const auto created = (*keyspaces)->Create("a", {});
+                  if (!created.ok()) {
+                    return {kGone, kEmpty};
+                  }
+                  return Fill(created->get()).ok() ? States{kWhole} : States{kEmpty, kWhole};
+                });
+}
+
+TEST_F(KeyspacesCrashTest, ACreateThatFailsLeavesNothingThatBlocksTheName) {
+  EndEverywhere(
+      [](FolderEnv* env) { MustOpen(env); },
+      [](FolderEnv* env) -> States {
+        const auto keyspaces = Open(env);
+        if (keyspaces.ok()) {
+          env->Inject(
+              {.operation = FileOperation::kSyncDirectory, .times = 1000, .path_part = "store-1"});
+          EXPECT_FALSE((*keyspaces)->Create("a", {}).ok());
+          EXPECT_EQ(StateOf(**keyspaces), kGone);
+          env->ClearFaults();
+        }
+        return {kGone, kEmpty};
+      });
+}
+
+TEST_F(KeyspacesCrashTest, ADropThatACrashEndsLeavesAllOrNothing) {
+  EndEverywhere([](FolderEnv* env) { MakeWhole(MustOpen(env).get()); },
+                [](FolderEnv* env) -> States {
+                  const auto keyspaces = Open(env);
+                  const bool is_dropped = keyspaces.ok() && (*keyspaces)->Drop("a").ok();
+                  return is_dropped ? States{kGone} : States{kGone, kWhole};
+                });
+}
+
+TEST_F(KeyspacesCrashTest, ADroppedKeyspaceStaysAwayWhereverACrashEndsItsRemovalAtAStart) {
+  const auto drop_in_use = [](FolderEnv* env) {
+    const auto keyspaces = MustOpen(env);
+    MakeWhole(keyspaces.get());
+    const auto used = keyspaces->Find("a");
+    ASSERT_TRUE(keyspaces->Drop("a").ok());
+    env->Crash(CrashMode::kKeepAll);
+  };
+  EndEverywhere(
+      [&](FolderEnv* env) {
+        drop_in_use(env);
+        env->Restart();
+      },
+      [](FolderEnv* env) -> States {
+        Open(env).IgnoreError();
+        return {kGone};
+      });
+}
+
+TEST_F(KeyspacesCrashTest, OneThatIsMadeBesideADroppedOneIsThereOrNot) {
+  EndEverywhere([](FolderEnv* env) { MakeWhole(MustOpen(env).get()); },
+                [](FolderEnv* env) -> States {
+                  const auto keyspaces = Open(env);
+                  if (!keyspaces.ok()) {
+                    return {kWhole};
+                  }
+                  const auto used = (*keyspaces)->Find("a");
+                  if (!(*keyspaces)->Drop("a").ok()) {
+                    return {kGone, kWhole};
+                  }
+                  const auto created = (*keyspaces)->Create("a", {});
+                  if (!created.ok()) {
+                    return {kGone, kEmpty};
+                  }
+                  return Fill(created->get()).ok() ? States{kWhole} : States{kEmpty, kWhole};
+                });
+}
+
+TEST_F(KeyspacesCrashTest, ADropThatIsNotDurableTakesNoMoreWritesAndMayBeUndoneByAPowerCut) {
+  for (const CrashMode mode : {CrashMode::kKeepAll, CrashMode::kDropUnsynced}) {
+    FolderEnv env;
+    {
+      const auto keyspaces = MustOpen(&env);
+      MakeWhole(keyspaces.get());
+      const auto used = keyspaces->Find("a");
+      env.Inject(
+          {.operation = FileOperation::kSyncDirectory, .times = 1000, .path_part = "data/a"});
+      const Status status = keyspaces->Drop("a");
+      EXPECT_THAT(std::string(Message(status)), HasSubstr("is gone"));
+      EXPECT_TRUE((*used)->is_dropped());
+      EXPECT_EQ(StateOf(*keyspaces), kGone);
+      EXPECT_TRUE(absl::IsNotFound(keyspaces->Drop("a")));
+      env.Crash(mode);
+    }
+    env.ClearFaults();
+    env.Restart();
+    CheckState(&env, {mode == CrashMode::kKeepAll ? kGone : kWhole});
+  }
+}
+
+TEST_F(KeyspacesCrashTest, NothingIsRemovedUntilTheDropIsDurable) {
+  FolderEnv env;
+  {
+    const auto keyspaces = MustOpen(&env);
+    MakeWhole(keyspaces.get());
+    env.Inject({.operation = FileOperation::kSyncDirectory, .times = 1000, .path_part = "data/a"});
+    EXPECT_FALSE(keyspaces->Drop("a").ok());
+    ASSERT_TRUE(keyspaces->Close().ok());  // waits for the removal
+    env.Crash(CrashMode::kDropUnsynced);
+  }
+  env.ClearFaults();
+  env.Restart();
+  CheckState(&env, {kWhole});
 }
 
 TEST(KeyspaceDefinitionTest, ReadsWhatItWrote) {
