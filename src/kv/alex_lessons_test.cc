@@ -2,6 +2,7 @@
 // appending, updates that replay forgets, deletes that a checkpoint undoes, old versions that
 // compaction revives, no syncs, no checksums, a torn tail that is kept, a full disk.
 
+#include <atomic>
 #include <chrono>
 #include <thread>
 
@@ -183,6 +184,24 @@ TEST_F(AlexLessonsTest, AClearThatAFullDiskRefusesChangesNothing) {
   EXPECT_EQ(Get("before"), "value");
   Put("after", "value");  // into what room there is
   EXPECT_EQ(All().size(), 2u);
+}
+
+TEST_F(AlexLessonsTest, StatsMayBeAskedForWhileCompactionRemovesSegments) {
+  Put("key", "value");
+  std::atomic<bool> is_over = false;
+  std::thread asker([&] {
+    while (!is_over) {
+      EXPECT_GT(store->stats().disk_bytes, 0u);
+    }
+  });
+  for (int round = 0; round < 100; ++round) {
+    for (int i = 0; i < 30; ++i) {
+      Put("key", std::string(10'000, 'v'));
+    }
+    EXPECT_TRUE(store->Compact().ok());
+  }
+  is_over = true;
+  asker.join();
 }
 
 }  // namespace

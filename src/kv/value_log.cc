@@ -231,8 +231,11 @@ void ValueLog::Free(void* log, void* segment, size_t size) {
 
 uint64_t ValueLog::disk_bytes() const {
   uint64_t total = 0;
-  for (const LogSegment* segment : Segments()) {
-    total += segment->bytes().size();
+  {
+    MutexLock lock(&mutex_);  // without a pin, no segment stays for longer than this is held
+    for (const auto& [number, segment] : segments_) {
+      total += segment->is_removed ? 0 : segment->bytes().size();
+    }
   }
   MutexLock lock(&preparer_mutex_);
   return total + (ready_ != nullptr ? ready_->bytes().size() : 0);
