@@ -186,6 +186,29 @@ TEST_F(AlexLessonsTest, AClearThatAFullDiskRefusesChangesNothing) {
   EXPECT_EQ(All().size(), 2u);
 }
 
+TEST_F(AlexLessonsTest, WhereALargeSegmentNoLongerFitsASmallOneServes) {
+  options.max_segment_bytes = 64 * kLogPageBytes;
+  Reopen();
+  for (int i = 0; i < 5'000; ++i) {  // enough for large segments
+    Put(fmt::format("key {}", i), std::string(1'000, 'v'));
+  }
+  const auto used_bytes = [&] {
+    uint64_t bytes = 0;
+    for (const std::string& path : SegmentPaths()) {
+      bytes += env.FileSize(path).value_or(0);
+    }
+    return bytes;
+  };
+  const uint64_t capacity = used_bytes() + 40 * kLogPageBytes;
+  env.SetCapacity(capacity);
+  Status status;
+  for (int i = 0; i < 10'000 && status.ok(); ++i) {
+    status = store->Put("key", std::string(1'000, 'v'));
+  }
+  EXPECT_EQ(status.code(), StatusCode::kResourceExhausted) << status;
+  EXPECT_LT(capacity - used_bytes(), options.min_segment_bytes);
+}
+
 TEST_F(AlexLessonsTest, StatsMayBeAskedForWhileCompactionRemovesSegments) {
   Put("key", "value");
   std::atomic<bool> is_over = false;

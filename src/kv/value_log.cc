@@ -244,36 +244,43 @@ uint64_t ValueLog::disk_bytes() const {
 // ---- Preparing
 
 StatusOr<std::unique_ptr<LogSegment>> ValueLog::Take(uint64_t min_bytes, uint64_t good_bytes) {
-  std::unique_ptr<LogSegment> too_small;
   MutexLock lock(&preparer_mutex_);
   if (is_stopping_) {
     return failure_;
   }
   if (ready_ != nullptr && ready_->bytes().size() < min_bytes) {
-    too_small = std::move(ready_);
+    Discard(std::move(ready_));
   }
   wanted_bytes_ = good_bytes;
   if (ready_ == nullptr) {
-    failure_ = OkStatus();
-    wake_preparer_.NotifyAll();
-    while (failure_.ok() && (ready_ == nullptr || ready_->bytes().size() < min_bytes)) {
-      if (ready_ != nullptr) {  // it was being prepared when this call came
-        too_small = std::move(ready_);
-        wake_preparer_.NotifyAll();
-      }
-      attempt_done_.Wait(&preparer_mutex_);
+    Status status = AwaitReady(min_bytes);
+    const uint64_t smallest_bytes = SizeForSegment(min_bytes, 0);
+    if (status.code() == StatusCode::kResourceExhausted && smallest_bytes < good_bytes) {
+      // Where space is short, deletes and compaction need some to make more.
+      wanted_bytes_ = smallest_bytes;
+      status = AwaitReady(min_bytes);
     }
-    Discard(std::move(too_small));
-    if (!failure_.ok()) {
-      // One of its own: absl counts references where TSan does not see it.
-      return Status(failure_.code(), failure_.message());
-    }
+    RETURN_IF_ERROR(status);
   }
   // The ones after it: an oversized batch is an exception.
   wanted_bytes_ = std::min(good_bytes, options_.max_segment_bytes);
   std::unique_ptr<LogSegment> segment = std::move(ready_);
   wake_preparer_.NotifyAll();
   return segment;
+}
+
+Status ValueLog::AwaitReady(uint64_t min_bytes) {
+  failure_ = OkStatus();
+  wake_preparer_.NotifyAll();
+  while (failure_.ok() && ready_ == nullptr) {
+    attempt_done_.Wait(&preparer_mutex_);
+    if (ready_ != nullptr && ready_->bytes().size() < min_bytes) {
+      Discard(std::move(ready_));  // it was being prepared when this call came
+      wake_preparer_.NotifyAll();
+    }
+  }
+  // One of its own: absl counts references where TSan does not see it.
+  return Status(failure_.code(), failure_.message());
 }
 
 void ValueLog::Discard(std::unique_ptr<LogSegment> segment) {

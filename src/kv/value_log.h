@@ -105,6 +105,8 @@ class ValueLog {
   uint64_t SizeForSegment(uint64_t bytes, uint64_t live_bytes) const;
   // A segment of at least `min_bytes`, if possible of `good_bytes`, as the ones after it.
   StatusOr<std::unique_ptr<LogSegment>> Take(uint64_t min_bytes, uint64_t good_bytes);
+  // Waits until one of at least `min_bytes` is ready, or an attempt has failed.
+  Status AwaitReady(uint64_t min_bytes) REQUIRES(preparer_mutex_);
   void RunPreparer();
   void Discard(std::unique_ptr<LogSegment> segment) REQUIRES(preparer_mutex_);
   Status RemoveLeftovers();
