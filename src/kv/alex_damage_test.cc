@@ -174,6 +174,48 @@ std::string KeyTypeName(const testing::TestParamInfo<KeyType>& info) {
 INSTANTIATE_TEST_SUITE_P(KeyTypes, AlexDamageTest,
                          testing::Values(KeyType::kBytes, KeyType::kInteger), KeyTypeName);
 
+// ---- Headers of segments, without which nothing in them can be read
+
+class AlexHeaderDamageTest : public testing::Test, public AlexHarness {
+ protected:
+  void SetUp() override {
+    spdlog::set_level(spdlog::level::off);
+    MustOpen();
+  }
+  void TearDown() override { spdlog::set_level(spdlog::level::info); }
+
+  void Overwrite(const std::string& path, size_t offset, size_t count, char byte) {
+    std::string contents = env.Contents(path);
+    contents.replace(offset, count, std::string(count, byte));
+    env.SetContents(path, contents);
+  }
+  std::string PathOf(std::string_view text) {
+    for (const std::string& path : SegmentPaths()) {
+      if (env.Contents(path).find(text) != std::string::npos) {
+        return path;
+      }
+    }
+    return "";
+  }
+  bool IsThere(const std::string& path) { return env.Exists(path).value(); }
+  // What follows goes into another segment: each of these takes most of one.
+  void Fill() {
+    Put("filler", std::string(100'000, 'a'));
+    Put("filler", std::string(100'000, 'b'));
+  }
+};
+
+TEST_F(AlexHeaderDamageTest, ABadPageOfTheDiskTakesNoSegmentAway) {
+  Put("key", "value");
+  for (const size_t offset : {0, 4'096}) {
+    Crash(CrashMode::kDropUnsynced);
+    Overwrite(PathOf("keyvalue"), offset, 4'096, '\xFF');
+    MustOpen();
+    EXPECT_EQ(Get("key"), "value") << "without the copy at " << offset;
+    Put("key", "value");
+  }
+}
+
 // ---- docs/formats/kv.md shows a segment, byte by byte.
 
 std::string ExampleSegment() {

@@ -2,7 +2,7 @@
 // The bytes of a segment of the value log: what docs/formats/kv.md describes, and nothing else.
 // Pure functions; those that every read needs are inline.
 //
-// A segment is one header page and then records, each at a multiple of 8. All numbers are
+// A segment is a page with its header, and then records, each at a multiple of 8. All numbers are
 // little-endian, except keys.
 
 #include <bit>
@@ -20,7 +20,8 @@ namespace tsdbd::kv {
 
 static_assert(std::endian::native == std::endian::little, "structs go to the disk as they are");
 
-inline constexpr uint64_t kLogPageBytes = 4096;
+// Two pages of the disk and of the kernel, so that each copy of the header has one of its own.
+inline constexpr uint64_t kLogPageBytes = 8192;
 inline constexpr uint32_t kLogFormatVersion = 1;
 inline constexpr uint64_t kRecordAlignment = 8;
 
@@ -39,8 +40,8 @@ constexpr uint64_t OffsetOf(Position position) {
   return (position & UINT32_MAX) * kRecordAlignment;
 }
 
-// First 64 bytes of the header page, and again in its second half, so that no single sector takes
-// the salt away, without which nothing in the segment can be checked.
+// First 64 bytes of the header page, and again in its second half, so that no single bad page of
+// the disk takes the salt away, without which nothing in the segment can be read.
 struct LogSegmentHeader {
   char magic[8] = {'t', 's', 'd', 'b', 'd', 'k', 'v', 'l'};
   uint32_t format_version = kLogFormatVersion;
