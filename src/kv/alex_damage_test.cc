@@ -216,6 +216,110 @@ TEST_F(AlexHeaderDamageTest, ABadPageOfTheDiskTakesNoSegmentAway) {
   }
 }
 
+TEST_F(AlexHeaderDamageTest, WithoutBothCopiesTheNewestSegmentStaysAndIsTold) {
+  Put("key", "value");
+  const std::string path = PathOf("keyvalue");
+  Crash(CrashMode::kDropUnsynced);
+  Overwrite(path, 0, kLogPageBytes, '\xFF');
+  for (int start = 0; start < 3; ++start) {
+    MustOpen();
+    ASSERT_GE(report.damage_count, 1u);
+    EXPECT_EQ(report.damages[0].path, path);
+    EXPECT_EQ(report.damages[0].offset, 0u);
+    EXPECT_NE(env.Contents(path).find("keyvalue"), std::string::npos) << "it can be rescued";
+    for (int i = 0; i < start; ++i) {
+      EXPECT_EQ(Get(fmt::format("of start {}", i)), "value");
+    }
+    Put(fmt::format("of start {}", start), "value");
+    Fill();
+    ASSERT_TRUE(store->Compact().ok());
+    Crash(CrashMode::kDropUnsynced);
+  }
+}
+
+TEST_F(AlexHeaderDamageTest, KeysOfTheCheckpointInALostSegmentAreALoss) {
+  Put("lost", "old");
+  Fill();
+  Put("lost", "new");
+  Put("replaced", "in the lost segment");
+  const std::string path = PathOf("lostnew");
+  Fill();
+  Put("kept", "value");
+  Close();
+  Overwrite(path, 0, kLogPageBytes, '\xFF');
+  MustOpen();
+  EXPECT_EQ(report.damage_count, 1u);
+  EXPECT_EQ(Get("lost"), "[DATA_LOSS]") << "neither the value before nor nothing";
+  EXPECT_EQ(Get("kept"), "value");
+  EXPECT_EQ(All().size(), 2u) << "kept and filler";
+  Put("replaced", "again");
+  EXPECT_TRUE(store->Compact().ok());
+  Reopen();
+  EXPECT_EQ(Get("lost"), "[DATA_LOSS]");
+  EXPECT_EQ(Get("replaced"), "again");
+  EXPECT_TRUE(IsThere(path));
+  ASSERT_TRUE(store->Clear().ok());
+  EXPECT_FALSE(IsThere(path)) << "nothing in it is wanted any more";
+  EXPECT_EQ(Get("lost"), "[NOT_FOUND]");
+}
+
+TEST_F(AlexHeaderDamageTest, WhatFollowedTheCheckpointInALostSegmentIsTold) {
+  Put("before", "value");
+  Reopen();
+  Put("behind", "value");
+  const std::string path = PathOf("behindvalue");
+  Crash(CrashMode::kDropUnsynced);
+  Overwrite(path, 0, kLogPageBytes, '\xFF');
+  MustOpen();
+  EXPECT_EQ(Get("before"), "value");
+  EXPECT_EQ(Get("behind"), "[NOT_FOUND]");
+  EXPECT_GE(report.damage_count, 1u);
+  EXPECT_TRUE(IsThere(path));
+}
+
+TEST_F(AlexHeaderDamageTest, WithoutACheckpointALostSegmentIsToldAndTheLogGoesOnBehindIt) {
+  Put("key", "old");
+  Fill();
+  Put("key", "lost");
+  const std::string path = PathOf("keylost");
+  Fill();
+  Put("behind", "value");
+  Crash(CrashMode::kDropUnsynced);
+  Overwrite(path, 0, kLogPageBytes, '\xFF');
+  MustOpen();
+  EXPECT_EQ(Get("key"), "old") << "as the format's page says";
+  EXPECT_EQ(Get("behind"), "value");
+  EXPECT_GE(report.damage_count, 1u);
+  EXPECT_FALSE(report.torn_tail.has_value());
+  EXPECT_TRUE(IsThere(path));
+}
+
+TEST_F(AlexHeaderDamageTest, ASegmentThatWasBeingPreparedIsNoDamage) {
+  Put("key", "value");
+  Crash(CrashMode::kDropUnsynced);
+  const std::string path = "kv/" + LogSegmentName(100);
+  env.SetContents(path, "half a header" + std::string(2 * kLogPageBytes, '\0'));
+  MustOpen();
+  EXPECT_EQ(report.damage_count, 0u);
+  EXPECT_FALSE(report.torn_tail.has_value());
+  EXPECT_FALSE(IsThere(path));
+  EXPECT_EQ(Get("key"), "value");
+}
+
+TEST_F(AlexHeaderDamageTest, ASegmentWhoseHeaderNeverReachedTheDiskIsATornTail) {
+  options.store.sync_mode = SyncMode::kNone;
+  Reopen();
+  Put("key", "value");
+  const std::string path = PathOf("keyvalue");
+  Crash(CrashMode::kKeepAll);
+  Overwrite(path, 0, kLogPageBytes, '\0');
+  MustOpen();
+  EXPECT_EQ(report.damage_count, 0u);
+  EXPECT_TRUE(report.torn_tail.has_value());
+  EXPECT_FALSE(IsThere(path));
+  EXPECT_EQ(Get("key"), "[NOT_FOUND]");
+}
+
 // ---- docs/formats/kv.md shows a segment, byte by byte.
 
 std::string ExampleSegment() {

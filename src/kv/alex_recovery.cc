@@ -53,7 +53,9 @@ void AlexStore::LoadCheckpoint(const Checkpoint& checkpoint, const RecoveredLog&
       continue;
     }
     segment->figures = saved.figures;
-    segment->is_damaged = (saved.flags & CheckpointSegment::kIsDamaged) != 0;
+    if ((saved.flags & CheckpointSegment::kIsDamaged) != 0) {
+      segment->is_damaged = true;
+    }
     segment->has_clear = (saved.flags & CheckpointSegment::kHasClear) != 0;
     live_bytes_ += saved.figures.live_bytes;
   }

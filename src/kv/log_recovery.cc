@@ -34,9 +34,19 @@ uint64_t FindIntact(const LogSegment& segment, uint64_t offset, uint64_t end) {
   return std::min(offset, end);
 }
 
+bool IsZero(std::string_view bytes) {
+  return bytes.find_first_not_of('\0') == std::string_view::npos;
+}
+
 // Whether only zeros follow from `offset` on.
 bool IsZeroFrom(const LogSegment& segment, uint64_t offset) {
   return segment.bytes().find_first_not_of('\0', offset) == std::string_view::npos;
+}
+
+// Behind the last byte that was written.
+Position WrittenEnd(const LogSegment& segment) {
+  const uint64_t bytes = segment.bytes().find_last_not_of('\0') + 1;  // npos + 1 is 0
+  return MakePosition(segment.number(), AlignRecord(bytes));
 }
 
 // The newest mark's word. Marks rise with the log, so the last segment that has one tells.
@@ -225,12 +235,53 @@ bool IsPassedOver(uint32_t number, const std::vector<LogSegment*>& segments) {
   });
 }
 
+// Whether nothing in the segment counts: it was prepared and not used, or nothing of it was synced,
+// since its header was not.
+bool IsUnused(const LogSegment& segment, const RecoveredLog& log) {
+  const bool is_passed_over = IsPassedOver(segment.number(), log.segments);
+  if (segment.has_header()) {
+    return is_passed_over;
+  }
+  const bool was_durable = segment.number() <= SegmentOf(log.known_durable);
+  if (IsZeroFrom(segment, kLogPageBytes)) {
+    return is_passed_over || !was_durable;
+  }
+  return !was_durable && IsZero(segment.bytes().substr(0, kLogPageBytes));
+}
+
+void DropUnused(RecoveredLog* log, RecoveryReport* report) {
+  std::erase_if(log->files, [&](const std::unique_ptr<LogSegment>& file) {
+    const bool is_unused = IsUnused(*file, *log);
+    if (is_unused) {
+      if (!IsZeroFrom(*file, kLogPageBytes)) {
+        report->torn_tail = TornTail{file->path(), 0};
+      }
+      log->dropped.push_back(file->path());
+      std::erase(log->segments, file.get());
+    }
+    return is_unused;
+  });
+}
+
+// A segment without a header stays in its place: what the checkpoint has in it is a loss when it is
+// read, and not a key that never was. All of it counts as acknowledged.
+void KeepLost(RecoveredLog* log, RecoveryReport* report) {
+  for (LogSegment* segment : log->segments) {
+    if (!segment->has_header()) {
+      segment->is_damaged = true;
+      log->known_durable = std::max(log->known_durable, WrittenEnd(*segment));
+      report->AddDamage(
+          {segment->path(), 0, "the segment's header is damaged: nothing in it can be read"});
+    }
+  }
+}
+
 StatusOr<std::unique_ptr<LogSegment>> MapSegment(Env* env, const std::string& path, uint32_t number,
                                                  KeyType key_type) {
   ASSIGN_OR_RETURN(auto file, env->Map(path));
   const auto header = DecodeLogSegmentHeader(file->data());
   if (!header || header->number != number) {
-    return DataLoss("{}: the segment's header is damaged", path);
+    return std::make_unique<LogSegment>(number, LogSegment::kUnknownSalt, path, std::move(file));
   }
   if (header->key_type != static_cast<uint32_t>(key_type)) {
     return FailedPrecondition("{}: holds keys of another type", path);
@@ -255,42 +306,19 @@ Status WriteAgain(const LogSegment& segment, uint64_t begin, File* file) {
 StatusOr<RecoveredLog> OpenLog(Env* env, const std::string& directory, KeyType key_type,
                                Position durable, RecoveryReport* report) {
   RecoveredLog log;
-  std::vector<std::pair<uint32_t, std::string>> unreadable;
   ASSIGN_OR_RETURN(const std::vector<std::string> names, env->List(directory));
   for (const std::string& name : names) {
-    const auto number = ParseLogSegmentName(name);
-    if (!number) {
-      continue;
+    if (const auto number = ParseLogSegmentName(name)) {
+      ASSIGN_OR_RETURN(auto segment, MapSegment(env, directory + "/" + name, *number, key_type));
+      log.segments.push_back(segment.get());
+      log.files.push_back(std::move(segment));
+      log.next_number = *number + 1;
     }
-    const std::string path = directory + "/" + name;
-    auto segment = MapSegment(env, path, *number, key_type);
-    if (segment.ok()) {
-      log.segments.push_back(segment->get());
-      log.files.push_back(*std::move(segment));
-    } else if (segment.status().code() == StatusCode::kDataLoss) {
-      unreadable.emplace_back(*number, path);
-    } else {
-      return segment.status();
-    }
-    log.next_number = *number + 1;
   }
-  std::erase_if(log.files, [&](const std::unique_ptr<LogSegment>& file) {
-    const bool is_unused = IsPassedOver(file->number(), log.segments);
-    if (is_unused) {
-      log.dropped.push_back(file->path());
-      std::erase(log.segments, file.get());
-    }
-    return is_unused;
-  });
   log.known_durable = std::max(durable, HighestMark(log.segments));
-  // One that had records on disk stays where it is; else it was being prepared.
-  for (auto it = unreadable.rbegin(); it != unreadable.rend(); ++it) {
-    if (it->first <= SegmentOf(log.known_durable) && !IsPassedOver(it->first, log.segments)) {
-      report->AddDamage({it->second, 0, "the header of a segment is damaged: it is left aside"});
-    } else {
-      log.dropped.push_back(it->second);
-    }
-  }
+  log.synced = log.known_durable;
+  DropUnused(&log, report);
+  KeepLost(&log, report);
   report->segments = log.segments.size();
   return log;
 }
@@ -308,7 +336,7 @@ Status MakeDurable(Env* env, const std::string& directory, RecoveredLog* log) {
     RETURN_IF_ERROR(env->SyncDirectory(directory));
   }
   for (LogSegment* segment : log->segments) {
-    if (segment->number() < SegmentOf(log->known_durable)) {
+    if (segment->number() < SegmentOf(log->synced)) {
       continue;
     }
     ASSIGN_OR_RETURN(const auto file, env->Open(segment->path(), OpenMode::kReadWrite));
@@ -317,9 +345,9 @@ Status MakeDurable(Env* env, const std::string& directory, RecoveredLog* log) {
       RETURN_IF_ERROR(file->Truncate(end));
       segment->TrimTo(end);
     }
-    const bool is_durable_in_part = segment->number() == SegmentOf(log->known_durable);
+    const bool is_synced_in_part = segment->number() == SegmentOf(log->synced);
     RETURN_IF_ERROR(
-        WriteAgain(*segment, is_durable_in_part ? OffsetOf(log->known_durable) : 0, file.get()));
+        WriteAgain(*segment, is_synced_in_part ? OffsetOf(log->synced) : 0, file.get()));
   }
   return env->SyncDirectory(directory);
 }

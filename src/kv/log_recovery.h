@@ -25,8 +25,11 @@ struct RecoveredLog {
   Position end = 0;                                // of the log; 0: it is empty
   uint32_t next_number = 1;                        // above every number that was ever seen
 
-  // What MakeDurable has to do.
+  // Before this nothing was torn: what cannot be read is damage.
   Position known_durable = 0;
+
+  // What MakeDurable has to do.
+  Position synced = 0;               // up to here, nothing
   std::vector<std::string> dropped;  // files behind the end, highest number first
 };
 

@@ -27,6 +27,9 @@ struct SegmentFigures {
 
 class LogSegment {
  public:
+  // Of a segment whose header is lost: no record in it passes its checks.
+  static constexpr uint64_t kUnknownSalt = 0;
+
   // A segment that is being written.
   LogSegment(uint32_t number, uint64_t salt, std::string path,
              std::unique_ptr<WritableMapping> mapping)
@@ -41,6 +44,7 @@ class LogSegment {
 
   uint32_t number() const { return number_; }
   uint64_t salt() const { return salt_; }
+  bool has_header() const { return salt_ != kUnknownSalt; }
   const std::string& path() const { return path_; }
   std::string_view bytes() const { return bytes_; }  // the whole file
   // After the file was cut there.
