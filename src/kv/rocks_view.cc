@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <utility>
 
 #include "common/stages.h"
@@ -57,6 +58,19 @@ void FillHot(RocksState* state, HotValues::Ticket ticket, const Entry& entry) {
                                                               .version = entry.version,
                                                               .expires_ns = entry.expires_ns}));
   }
+}
+
+// The indexes of `keys` in the order of the keys.
+std::vector<size_t> KeyOrder(std::span<const std::string_view> keys) {
+  std::vector<size_t> order(keys.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return keys[a] < keys[b]; });
+  return order;
+}
+
+// Whether the key at `place` of their order is also the one before it.
+bool IsRepeat(std::span<const std::string_view> keys, std::span<const size_t> order, size_t place) {
+  return place > 0 && keys[order[place]] == keys[order[place - 1]];
 }
 
 }  // namespace
@@ -117,7 +131,12 @@ void RocksView::GetMany(std::span<const std::string_view> keys, std::span<Entry>
   std::vector<size_t> missing;
   std::vector<HotValues::Ticket> tickets;
   std::vector<rocksdb::Slice> slices;
-  for (size_t i = 0; i < keys.size(); ++i) {
+  const std::vector<size_t> order = KeyOrder(keys);
+  for (size_t o = 0; o < order.size(); ++o) {
+    const size_t i = order[o];
+    if (IsRepeat(keys, order, o)) {
+      continue;
+    }
     const HotValues::Pointer hot = snapshot_ == nullptr ? state_->hot.Find(keys[i]) : nullptr;
     if (hot != nullptr) {
       statuses[i] = FromHot(*hot, now_ns, &entries[i]);
@@ -132,12 +151,18 @@ void RocksView::GetMany(std::span<const std::string_view> keys, std::span<Entry>
       pinned_many_.emplace_back(std::make_unique<rocksdb::PinnableSlice[]>(missing.size()));
   std::vector<rocksdb::Status> found(missing.size());
   state_->db->MultiGet(ReadOptions(), state_->entries, missing.size(), slices.data(), records.get(),
-                       found.data());
+                       found.data(), /*sorted_input=*/true);
   for (size_t m = 0; m < missing.size(); ++m) {
     const size_t i = missing[m];
     statuses[i] = Interpret(state_, found[m], records[m], ToView(slices[m]), now_ns, &entries[i]);
     if (statuses[i].ok() && snapshot_ == nullptr) {
       FillHot(state_, tickets[m], entries[i]);
+    }
+  }
+  for (size_t o = 0; o < order.size(); ++o) {
+    if (IsRepeat(keys, order, o)) {
+      statuses[order[o]] = statuses[order[o - 1]];
+      entries[order[o]] = entries[order[o - 1]];
     }
   }
 }
@@ -196,7 +221,7 @@ Status RocksView::Scan(const ScanRange& range, const EntryVisitor& visitor, std:
       break;
     }
     entry.key = Keep(ToView(iterator->key()));
-    entry.value = Keep(entry.value);
+    entry.value = range.keys_only ? std::string_view() : Keep(entry.value);
     go_on = visitor(entry);
     ++visited;
   }

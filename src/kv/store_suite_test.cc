@@ -364,6 +364,63 @@ TEST_P(StoreSuite, GetManyIsManyGets) {
   }
 }
 
+TEST_P(StoreSuite, GetManyAnswersEachOfRepeatedKeys) {
+  StoreUnderTest store(GetParam());
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(store->Put(store.Key(i), fmt::format("value {}", i)).ok());
+  }
+  // Number 3 is not there.
+  const std::vector<int> numbers = {2, 0, 3, 2, 1, 0, 3, 2, 2, 3};
+  std::vector<std::string> keys;
+  for (const int number : numbers) {
+    keys.push_back(store.Key(number));
+  }
+  const std::vector<std::string_view> views(keys.begin(), keys.end());
+  for (const Consistency consistency :
+       {Consistency::kLatest, Consistency::kLatest, Consistency::kSnapshot}) {
+    const auto view = store->Read(consistency);
+    std::vector<Entry> entries(views.size());
+    std::vector<Status> statuses(views.size());
+    view->GetMany(views, entries, statuses);
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      SCOPED_TRACE(i);
+      if (numbers[i] == 3) {
+        EXPECT_TRUE(absl::IsNotFound(statuses[i]));
+        continue;
+      }
+      ASSERT_TRUE(statuses[i].ok());
+      EXPECT_EQ(entries[i].key, keys[i]);
+      EXPECT_EQ(entries[i].value, fmt::format("value {}", numbers[i]));
+    }
+  }
+}
+
+TEST_P(StoreSuite, AScanOfKeysGivesAllOfAnEntryButItsValue) {
+  StoreUnderTest store(GetParam());
+  for (int i = 0; i < 200; ++i) {
+    const int64_t expires_ns = i % 2 == 0 ? kNeverExpires : store.now_ns() + 1 + i % 4;
+    ASSERT_TRUE(store->Put(store.Key(i), fmt::format("value {}", i), expires_ns).ok());
+  }
+  store.AdvanceClock(2);
+  for (const bool is_descending : {false, true}) {
+    if (is_descending && !store->is_ordered()) {
+      continue;
+    }
+    const auto view = store->Read(Consistency::kSnapshot);
+    const ScanRange with_values = {.is_descending = is_descending};
+    const ScanRange keys_only = {.is_descending = is_descending, .keys_only = true};
+    std::vector<std::string> expected_keys;
+    std::vector<std::string> keys;
+    StoredValues expected = ScanAll(view.get(), with_values, 7, &expected_keys).value();
+    ASSERT_EQ(expected.size(), 150);
+    for (auto& [key, stored] : expected) {
+      stored.value.clear();
+    }
+    EXPECT_EQ(ScanAll(view.get(), keys_only, 7, &keys).value(), expected);
+    EXPECT_EQ(keys, expected_keys);
+  }
+}
+
 TEST_P(StoreSuite, ASnapshotSeesNothingOfWhatCameLater) {
   StoreUnderTest store(GetParam());
   ASSERT_TRUE(store->Put(store.Key(1), "kept").ok());
