@@ -77,6 +77,27 @@ class CompactionListener final : public rocksdb::EventListener {
   RocksCounters* const counters_;
 };
 
+// Notes a broken log, and keeps RocksDB from resuming with it by itself.
+class LogListener final : public rocksdb::EventListener {
+ public:
+  explicit LogListener(std::atomic<bool>* log_is_broken) : log_is_broken_(log_is_broken) {}
+
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status*) override {
+    if (reason == rocksdb::BackgroundErrorReason::kWriteCallback) {
+      log_is_broken_->store(true);
+    }
+  }
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason reason, rocksdb::Status,
+                            bool* resume_by_itself) override {
+    if (reason == rocksdb::BackgroundErrorReason::kWriteCallback) {
+      *resume_by_itself = false;
+    }
+  }
+
+ private:
+  std::atomic<bool>* const log_is_broken_;
+};
+
 StatusCode CodeOf(const rocksdb::Status& status) {
   if (status.subcode() == rocksdb::Status::kNoSpace ||
       status.subcode() == rocksdb::Status::kSpaceLimit) {
@@ -131,7 +152,8 @@ RocksState::RocksState(StoreOptions options_in, RocksOptions rocks)
       cache(rocks.cache != nullptr ? std::move(rocks.cache) : MakeRocksCache(kOwnCacheBytes)),
       env(rocks.env != nullptr ? rocks.env : rocksdb::Env::Default()),
       snapshot_times(std::make_shared<SnapshotTimes>(now_ns)),
-      hot(rocks.hot_bytes) {}
+      hot(rocks.hot_bytes),
+      space(options.directory, std::move(rocks.free_bytes)) {}
 
 RocksState::~RocksState() {
   if (db == nullptr) {
@@ -156,6 +178,22 @@ Status RocksState::Open() {
   counters.damaged_records.fetch_add(1, std::memory_order_relaxed);
   spdlog::error("kv log damaged, what followed is lost directory={} kept={} what=\"{}\"",
                 options.directory, kQuarantine, strict.ToString());
+  return OkStatus();
+}
+
+Status RocksState::Resume() {
+  uint64_t in_memtables = 0;
+  for (rocksdb::ColumnFamilyHandle* family : {entries, meta}) {
+    uint64_t count = 0;
+    db->GetIntProperty(family, rocksdb::DB::Properties::kNumEntriesActiveMemTable, &count);
+    in_memtables += count;
+  }
+  if (log_is_broken.load() && in_memtables == 0) {
+    return Unavailable("write to {}: its log found the disk full; only a restart helps",
+                       options.directory);
+  }
+  RETURN_IF_ERROR(Fail(db->Resume(), "resume writing to"));
+  log_is_broken.store(false);
   return OkStatus();
 }
 
@@ -206,6 +244,7 @@ rocksdb::DBOptions RocksState::DatabaseOptions() {
   database.max_background_jobs = 2;
   database.info_log = std::make_shared<LogForwarder>(options.directory);
   database.listeners.push_back(std::make_shared<CompactionListener>(&counters));
+  database.listeners.push_back(std::make_shared<LogListener>(&log_is_broken));
   // A log that was synced and is gone, or is shorter than it was, is damage and not a new start.
   database.track_and_verify_wals_in_manifest = true;
   // Files are removed by background threads and not by a read that was the last to use them.

@@ -17,6 +17,7 @@
 #include "common/status.h"
 #include "kv/expiry_filter.h"
 #include "kv/hot_values.h"
+#include "kv/rocks_space.h"
 #include "kv/rocks_store.h"
 
 namespace tsdbd::kv {
@@ -55,6 +56,9 @@ struct RocksState {
   // to there. One that is damaged before its end is kept aside in quarantine/, counted and logged,
   // and read to the damage.
   Status Open();
+  // Makes the database take writes again after an error. kUnavailable if it would go on with a
+  // broken log: only what is in a memtable makes it begin another.
+  Status Resume();
   Status Fail(const rocksdb::Status& status, std::string_view operation) const {
     return FromRocks(status, operation, options.directory);
   }
@@ -68,7 +72,11 @@ struct RocksState {
   // These synchronise themselves. The filter and the listener of the database use them.
   const std::shared_ptr<SnapshotTimes> snapshot_times;
   HotValues hot;
+  RocksSpace space;
   RocksCounters counters;
+  // An append to RocksDB's log has failed since the last Resume. Any further use of that log would
+  // trip an assertion in Debian's RocksDB, and so end the process.
+  std::atomic<bool> log_is_broken = false;
 
   // Constant after Open.
   std::unique_ptr<rocksdb::DB> db;

@@ -51,7 +51,11 @@ class RocksStore final : public Store {
   StatusOr<bool> TryUpdate(std::string_view key, const Edit& edit, KeyLocks::Mask held,
                            KeyLocks::Mask* needed, uint64_t* version);
   Status PutInto(const WriteBatch& batch, uint64_t version);
-  Status ResumeWithSpace();
+  Status SyncLog();
+  // Before anything is written: takes space for it, and ends what an earlier full disk began.
+  Status PrepareToWrite(size_t size_bytes);
+  // `status`, remembered if it tells of a full disk.
+  Status NoteFull(Status status);
 
   RocksState state_;
   RocksVersions versions_;
@@ -72,6 +76,15 @@ KeyLocks::Mask MaskOf(const WriteBatch& batch) {
   return mask;
 }
 
+// About what it takes in the log.
+size_t BytesOf(const WriteBatch& batch) {
+  size_t bytes = 0;
+  for (const WriteBatch::Operation& operation : batch.operations()) {
+    bytes += operation.key.size() + operation.value.size() + kRocksHeaderBytes;
+  }
+  return bytes;
+}
+
 RocksStore::RocksStore(StoreOptions options, RocksOptions rocks)
     : state_(std::move(options), std::move(rocks)), versions_(&state_) {}
 
@@ -79,8 +92,15 @@ Status RocksStore::Open() {
   RETURN_IF_ERROR(state_.Open());
   RETURN_IF_ERROR(versions_.Open());
   group_sync_.emplace(state_.options.sync_mode, state_.options.sync_interval_ms,
-                      [this] { return state_.Fail(state_.db->SyncWAL(), "sync the log of"); });
+                      [this] { return SyncLog(); });
   return OkStatus();
+}
+
+Status RocksStore::SyncLog() {
+  if (state_.log_is_broken.load()) {
+    return ResourceExhausted("sync the log of {}: its last write failed", state_.options.directory);
+  }
+  return state_.Fail(state_.db->SyncWAL(), "sync the log of");
 }
 
 Status RocksStore::CheckKey(std::string_view key) const {
@@ -156,8 +176,10 @@ Status RocksStore::Apply(const WriteBatch& batch, uint64_t* version) {
   }
   uint64_t given = 0;
   if (!batch.operations().empty()) {
-    RETURN_IF_ERROR(ResumeWithSpace());
-    ASSIGN_OR_RETURN(given, versions_.Next());
+    RETURN_IF_ERROR(PrepareToWrite(BytesOf(batch)));
+    StatusOr<uint64_t> next = versions_.Next();
+    RETURN_IF_ERROR(NoteFull(next.status()));
+    given = *next;
     RETURN_IF_ERROR(PutInto(batch, given));
   }
   if (version != nullptr) {
@@ -195,18 +217,22 @@ Status RocksStore::PutInto(const WriteBatch& batch, uint64_t version) {
   for (const WriteBatch::Operation& operation : batch.operations()) {
     state_.hot.EndWrite(operation.key, hot);
   }
-  Status result = state_.Fail(status, "write to");
-  if (result.ok()) {
-    state_.counters.writes.fetch_add(batch.operations().size(), std::memory_order_relaxed);
-  } else if (absl::IsResourceExhausted(result)) {
+  RETURN_IF_ERROR(NoteFull(state_.Fail(status, "write to")));
+  state_.counters.writes.fetch_add(batch.operations().size(), std::memory_order_relaxed);
+  return OkStatus();
+}
+
+Status RocksStore::NoteFull(Status status) {
+  if (absl::IsResourceExhausted(status)) {
     resume_after_ns_.store(MonotonicNanos() + kResumePauseNanos);
     is_full_.store(true);
   }
-  return result;
+  return status;
 }
 
 // RocksDB takes no writes after one that failed until it is told to resume.
-Status RocksStore::ResumeWithSpace() {
+Status RocksStore::PrepareToWrite(size_t size_bytes) {
+  RETURN_IF_ERROR(state_.space.Take(size_bytes));
   if (!is_full_.load()) {
     return OkStatus();
   }
@@ -217,7 +243,7 @@ Status RocksStore::ResumeWithSpace() {
     return ResourceExhausted("write to {}: the disk was full a moment ago",
                              state_.options.directory);
   }
-  RETURN_IF_ERROR(state_.Fail(state_.db->Resume(), "resume writing to"));
+  RETURN_IF_ERROR(state_.Resume());
   is_full_.store(false);
   return OkStatus();
 }
@@ -236,12 +262,12 @@ Status RocksStore::Clear() {
   {
     const KeyLocks::Guard guard(&locks_, KeyLocks::kAll);
     RETURN_IF_ERROR(Apply(WriteBatch(), nullptr));
-    RETURN_IF_ERROR(ResumeWithSpace());
+    RETURN_IF_ERROR(PrepareToWrite(kAboveAll.size()));
     state_.hot.BeginClear();
     const rocksdb::Status status =
         state_.db->DeleteRange(rocksdb::WriteOptions(), state_.entries, "", kAboveAll);
     state_.hot.EndClear();
-    RETURN_IF_ERROR(state_.Fail(status, "clear"));
+    RETURN_IF_ERROR(NoteFull(state_.Fail(status, "clear")));
   }
   RETURN_IF_ERROR(group_sync_->Sync());
   return Compact();

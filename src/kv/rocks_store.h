@@ -10,6 +10,7 @@
 // - `edit` of an Update that writes other keys than its own may be called again with what is there
 //   then, if another write came in between.
 // - A scan keeps copies of what it visited until its view goes: page long ones (limit, cursor).
+// - Writes, deletes among them, are refused while the disk has less than kReserveBytes left.
 // - Expired entries are invisible at once and removed when RocksDB compacts them.
 // - A scan that meets a damaged block ends with kDataLoss, naming the file: what lies behind the
 //   block cannot be told.
@@ -19,8 +20,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "common/clock.h"
+#include "common/env.h"
 #include "common/status.h"
 #include "kv/store.h"
 
@@ -41,6 +44,9 @@ struct RocksOptions {
   size_t hot_bytes = size_t{16} << 20;          // of HotValues; 0: none
   std::function<int64_t()> now_ns = WallNanos;
   rocksdb::Env* env = nullptr;  // null: the real one
+  // What the disk of a directory has left (rocks_space.h).
+  std::function<StatusOr<uint64_t>(const std::string&)> free_bytes =
+      [](const std::string& directory) { return Env::Default()->FreeBytes(directory); };
 };
 inline constexpr size_t kOwnCacheBytes = size_t{64} << 20;
 

@@ -14,6 +14,7 @@
 #include <rocksdb/file_system.h>
 
 #include "common/check.h"
+#include "kv/rocks_space.h"
 
 namespace tsdbd::kv {
 namespace {
@@ -91,8 +92,25 @@ class RocksStoreTest : public testing::Test {
   }
 
   StatusOr<std::unique_ptr<Store>> Open(const StoreOptions& options) {
-    return OpenRocksStore(options,
-                          {.now_ns = [this] { return now_ns_.load(); }, .env = env_.get()});
+    return OpenRocksStore(options, {.now_ns = [this] { return now_ns_.load(); },
+                                    .env = env_.get(),
+                                    .free_bytes = [this](const std::string&) -> StatusOr<uint64_t> {
+                                      ++free_asked_;
+                                      return free_bytes_.load();
+                                    }});
+  }
+
+  // Writes until that works, for which the store may need to notice that there is space.
+  Status PutOnceThereIsSpace(std::string_view key) {
+    Status status;
+    for (int i = 0; i < 200; ++i) {
+      status = store_->Put(key, "v");
+      if (!absl::IsResourceExhausted(status)) {
+        break;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    return status;
   }
 
   // What a process that is killed now leaves behind, opened.
@@ -105,6 +123,9 @@ class RocksStoreTest : public testing::Test {
     return *std::move(opened);
   }
 
+  // Longer than the store keeps an answer about free space.
+  static constexpr std::chrono::milliseconds kUntilAskedAgain{100};
+  static constexpr uint64_t kManyBytes = uint64_t{1} << 40;
   static constexpr int kLogKeys = 20;
 
   void FillLog() {
@@ -161,6 +182,8 @@ class RocksStoreTest : public testing::Test {
   int copies_ = 0;
   fs::path last_copy_;
   std::atomic<int64_t> now_ns_ = 1'000'000;
+  std::atomic<uint64_t> free_bytes_ = kManyBytes;  // what the store is told
+  std::atomic<int> free_asked_ = 0;                // how often it was
   StoreOptions options_;
   std::unique_ptr<Store> store_;
 };
@@ -196,21 +219,150 @@ TEST_F(RocksStoreTest, OnAFullDiskWritesFailAndWorkAgainOnceThereIsSpace) {
   EXPECT_EQ(store_->Get("before").value(), "v");
   EXPECT_TRUE(absl::IsNotFound(store_->Get("during").status()));
   faults_.disk_is_full = false;
-  Status status;
-  for (int i = 0; i < 200; ++i) {
-    status = store_->Put("after", "v");
-    if (status.ok()) {
-      break;
-    }
-    EXPECT_TRUE(absl::IsResourceExhausted(status)) << ToString(status);
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
+  const Status status = PutOnceThereIsSpace("after");
   ASSERT_TRUE(status.ok()) << ToString(status);
   for (int round = 0; round < 2; ++round) {
     EXPECT_EQ(store_->Get("before").value(), "v");
     EXPECT_EQ(store_->Get("after").value(), "v");
     EXPECT_TRUE(absl::IsNotFound(store_->Get("during").status()));
     Reopen();
+  }
+}
+
+TEST_F(RocksStoreTest, ADiskThatIsFullAtTheFirstWriteAfterAnOpenEndsNothing) {
+  faults_.disk_is_full = true;
+  EXPECT_TRUE(absl::IsResourceExhausted(store_->Put("during", "v")));
+  faults_.disk_is_full = false;
+  const Status status = PutOnceThereIsSpace("after");
+  ASSERT_TRUE(status.ok()) << ToString(status);
+  EXPECT_TRUE(absl::IsNotFound(store_->Get("during").status()));
+}
+
+TEST_F(RocksStoreTest, ADiskThatIsFullForALeaseOfVersionsIsRemembered) {
+  free_bytes_ = 0;
+  Reopen();  // and so without a lease
+  free_bytes_ = kManyBytes;
+  faults_.disk_is_full = true;
+  std::this_thread::sleep_for(kUntilAskedAgain);
+  const Status failed = store_->Put("key", "v");
+  EXPECT_TRUE(absl::IsResourceExhausted(failed)) << ToString(failed);
+  EXPECT_THAT(std::string(Message(failed)), HasSubstr("no space for the test"));
+  EXPECT_THAT(std::string(Message(store_->Put("key", "v"))), HasSubstr("full a moment ago"));
+  EXPECT_TRUE(absl::IsUnavailable(store_->Sync()));
+  store_->Close().IgnoreError();
+  faults_.disk_is_full = false;
+  Reopen();
+  EXPECT_TRUE(store_->Put("key", "v").ok());
+}
+
+TEST_F(RocksStoreTest, ALogThatFoundNoSpaceBeforeAnythingElseIsLeftAlone) {
+  free_bytes_ = 0;
+  Reopen();
+  free_bytes_ = kManyBytes;
+  std::this_thread::sleep_for(kUntilAskedAgain);
+  faults_.disk_is_full = true;
+  ASSERT_TRUE(absl::IsResourceExhausted(store_->Put("key", "v")));
+  faults_.disk_is_full = false;
+  const Status failed = PutOnceThereIsSpace("key");
+  EXPECT_TRUE(absl::IsUnavailable(failed)) << ToString(failed);
+  EXPECT_TRUE(absl::IsNotFound(store_->Get("key").status()));
+}
+
+TEST_F(RocksStoreTest, BelowTheReserveWritesAreRefusedAndReadsGoOn) {
+  ASSERT_TRUE(store_->Put("before", "v").ok());
+  free_bytes_ = kReserveBytes - 1;
+  Reopen();
+  EXPECT_EQ(store_->Get("before").value(), "v");
+  const Status failed = store_->Put("during", "v");
+  EXPECT_TRUE(absl::IsResourceExhausted(failed)) << ToString(failed);
+  EXPECT_THAT(std::string(Message(failed)), HasSubstr(options_.directory));
+  EXPECT_THAT(std::string(Message(failed)), HasSubstr(std::to_string(kReserveBytes - 1)));
+  EXPECT_TRUE(absl::IsResourceExhausted(store_->Delete("before")));
+  EXPECT_TRUE(absl::IsResourceExhausted(store_->Clear()));
+  EXPECT_TRUE(store_->Sync().ok());
+  EXPECT_EQ(store_->Get("before").value(), "v");
+  EXPECT_TRUE(absl::IsNotFound(store_->Get("during").status()));
+}
+
+TEST_F(RocksStoreTest, WritesAreRefusedSoonAfterTheReserveIsReachedAndWorkOnceItIsThereAgain) {
+  WriteBatch batch;
+  batch.Put("key", "v");
+  for (int round = 0; round < 2; ++round) {
+    uint64_t before = 0;
+    uint64_t after = 0;
+    ASSERT_TRUE(store_->Write(batch, nullptr, &before).ok());
+    free_bytes_ = 0;
+    std::this_thread::sleep_for(kUntilAskedAgain);
+    EXPECT_TRUE(absl::IsResourceExhausted(store_->Write(batch, nullptr, nullptr)));
+    free_bytes_ = kManyBytes;
+    ASSERT_TRUE(PutOnceThereIsSpace("after").ok());
+    ASSERT_TRUE(store_->Write(batch, nullptr, &after).ok());
+    EXPECT_GT(after, before);
+  }
+}
+
+TEST_F(RocksStoreTest, VersionsRiseOverACloseThatHadNoSpace) {
+  WriteBatch batch;
+  batch.Put("key", "v");
+  uint64_t before = 0;
+  uint64_t after = 0;
+  ASSERT_TRUE(store_->Write(batch, nullptr, &before).ok());
+  free_bytes_ = 0;
+  std::this_thread::sleep_for(kUntilAskedAgain);
+  EXPECT_TRUE(store_->Close().ok());
+  Reopen();
+  free_bytes_ = kManyBytes;
+  ASSERT_TRUE(PutOnceThereIsSpace("other").ok());
+  ASSERT_TRUE(store_->Write(batch, nullptr, &after).ok());
+  EXPECT_GT(after, before);
+}
+
+TEST_F(RocksStoreTest, WhatIsWrittenBetweenTwoLooksAtTheDiskStaysOutOfTheReserve) {
+  constexpr int kValues = 10;
+  const std::string value(10'000, 'v');
+  free_bytes_ = kReserveBytes + kValues * value.size();
+  Reopen();
+  free_asked_ = 0;
+  const std::string larger((kValues + 1) * value.size(), 'v');
+  EXPECT_TRUE(absl::IsResourceExhausted(store_->Put("larger", larger)));
+  WriteBatch batch;
+  batch.Put("key", value);
+  int written = 0;
+  for (int i = 0; i < 1000; ++i) {
+    written += store_->Write(batch, nullptr, nullptr).ok() ? 1 : 0;
+  }
+  EXPECT_GT(written, 0);
+  EXPECT_LE(written, kValues * (free_asked_ + 1));
+}
+
+TEST_F(RocksStoreTest, TheDiskIsNotAskedForEachWrite) {
+  WriteBatch batch;
+  batch.Put("key", "v");
+  const int64_t start_ns = MonotonicNanos();
+  free_asked_ = 0;
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(store_->Write(batch, nullptr, nullptr).ok());
+  }
+  EXPECT_LE(free_asked_, 1 + (MonotonicNanos() - start_ns) / (50 * kNanosPerMilli));
+}
+
+// A small request for one large value must not become as many copies of it.
+TEST_F(RocksStoreTest, RepeatedKeysOfGetManyShareTheirValue) {
+  for (const size_t size_bytes : {size_t{100}, size_t{1} << 20}) {
+    ASSERT_TRUE(store_->Put("key", std::string(size_bytes, 'v')).ok());
+    // At first from the database; then the small value is a hot one.
+    for (int round = 0; round < 2; ++round) {
+      const auto view = store_->Read(Consistency::kLatest);
+      const std::vector<std::string_view> keys = {"key", "none", "key", "key"};
+      std::vector<Entry> entries(keys.size());
+      std::vector<Status> statuses(keys.size());
+      view->GetMany(keys, entries, statuses);
+      for (const size_t i : {0, 2, 3}) {
+        ASSERT_TRUE(statuses[i].ok());
+        EXPECT_EQ(entries[i].value.size(), size_bytes);
+        EXPECT_EQ(entries[i].value.data(), entries[0].value.data());
+      }
+    }
   }
 }
 

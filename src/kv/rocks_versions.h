@@ -17,16 +17,19 @@ class RocksVersions {
  public:
   explicit RocksVersions(RocksState* state) : state_(state) {}
 
-  // Reads where the store had got to.
+  // Reads where the store had got to, and takes a lease if the disk has space for it: with that in
+  // a memtable RocksDB survives a full disk at the first write (RocksState::Resume).
   Status Open() EXCLUDES(mutex_);
+  // The caller has taken space for a write.
   StatusOr<uint64_t> Next() EXCLUDES(mutex_);
-  // Gives back what is left of the lease.
+  // Gives back what is left of the lease, if the disk has space for that.
   Status Close() EXCLUDES(mutex_);
 
  private:
   // One sync for so many writes.
   static constexpr uint64_t kLease = 1 << 20;
 
+  Status Lease() REQUIRES(mutex_);
   Status Store(uint64_t end) REQUIRES(mutex_);
 
   RocksState* const state_;
