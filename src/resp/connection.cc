@@ -26,6 +26,9 @@ constexpr size_t kMaxUnsentBytes = size_t{256} << 10;
 constexpr size_t kMaxWaitingParts = 1'024;
 // A loop's buffer for replies that has grown beyond this is given back.
 constexpr size_t kMaxKeptReplyBytes = size_t{4} << 20;
+// Of a request that has come in part so much more must come in every progress_timeout_ms: who only
+// wants to hold memory has to work for it.
+constexpr uint64_t kMinProgressBytes = 1'024;
 // What a client gets to notice that its connection ends.
 constexpr uint64_t kLingerMs = 1'000;
 // A peer that is silent for so long is asked whether it is there; as Redis does.
@@ -86,6 +89,7 @@ void Connection::Open(int descriptor) {
   session_ = loop_->state().service->Connect(PeerOf(descriptor));
   parser_.set_limits(loop_->state().options.request_limits, /*is_trusted=*/true);
   TakeTrust();
+  RestartProgress();
   socket_.Open(loop_->uv_loop(), descriptor);
   socket_.SetReading(true);
 }
@@ -99,6 +103,7 @@ std::span<char> Connection::ReadSpace() {
 
 void Connection::OnRead(std::span<char> bytes) {
   LoopCounters::Add(&loop_->mutable_counters()->received_bytes, bytes.size());
+  progress_bytes_ += bytes.size();
   if (is_ending_) {
     return;
   }
@@ -191,6 +196,7 @@ bool Connection::ExecuteBatch(const CommandBatch& batch, size_t* executed) {
   if (loop_->reply_buffer().capacity() > kMaxKeptReplyBytes) {
     std::string().swap(loop_->reply_buffer());
   }
+  RestartProgress();
   *executed = progress.executed;
   must_move_ = progress.must_move;
   is_ending_ = is_ending_ || session_->wants_close();
@@ -233,6 +239,7 @@ void Connection::StartJob() {
 
 void Connection::FinishJob() {
   const std::unique_ptr<Job> job = std::move(job_);
+  RestartProgress();
   QueueReplies(&job->replies);
   const bool is_whole = job->executed == job->batch.size();
   const size_t taken = is_whole ? job->input_bytes : job->batch.input_bytes(job->executed);
@@ -322,9 +329,27 @@ bool Connection::IsChoked() {
 }
 
 void Connection::CheckTimeouts(uint64_t now_ms) {
-  if (is_lingering_ && now_ms >= linger_end_ms_) {
-    Close();
+  if (is_lingering_) {
+    if (now_ms >= linger_end_ms_) {
+      Close();
+    }
+    return;
   }
+  const bool awaits_rest = !buffer_.empty() && job_ == nullptr && !is_ending_ && !IsChoked();
+  if (!awaits_rest || progress_bytes_ >= kMinProgressBytes) {
+    RestartProgress();
+  } else if (now_ms - progress_since_ms_ >
+             static_cast<uint64_t>(loop_->state().options.progress_timeout_ms)) {
+    LoopCounters::Add(&loop_->mutable_counters()->connections_timed_out);
+    RefuseInput("ERR the request came too slowly");
+    buffer_.Consume(buffer_.contents().size());
+    Settle();
+  }
+}
+
+void Connection::RestartProgress() {
+  progress_since_ms_ = loop_->now_ms();
+  progress_bytes_ = 0;
 }
 
 void Connection::BeginStop() {

@@ -78,6 +78,7 @@ class Connection final : public http::SocketEvents {
   void SettleEnd();
   void CountSent();
   bool IsChoked();
+  void RestartProgress();
 
   EventLoop* const loop_;
   size_t index_;
@@ -100,6 +101,8 @@ class Connection final : public http::SocketEvents {
   bool is_lingering_ = false;
   bool is_closed_ = false;  // but a job still runs
   uint64_t linger_end_ms_ = 0;
+  uint64_t progress_since_ms_ = 0;  // when the current wait for more of a request began
+  uint64_t progress_bytes_ = 0;     // received since then
   uint64_t counted_sent_bytes_ = 0;
 };
 

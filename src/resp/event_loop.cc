@@ -22,7 +22,8 @@ constexpr int kMaxAcceptsAtOnce = 64;
 // After a failed accept (out of descriptors) the loop does not try again at once: it would spin.
 // New connections wait in the kernel meanwhile.
 constexpr uint64_t kAcceptPauseMs = 100;
-// How often connections that end, and the end of the loop itself, are looked at.
+// How often connections that end or get on too slowly, and the end of the loop itself, are looked
+// at.
 constexpr uint64_t kTickMs = 200;
 
 constexpr std::string_view kTooManyConnections = "-ERR max number of clients reached\r\n";

@@ -66,6 +66,7 @@ ServerStatistics Server::statistics() const {
     const LoopCounters& counters = loop->counters();
     sum.connections_accepted += counters.connections_accepted;
     sum.connections_refused += counters.connections_refused;
+    sum.connections_timed_out += counters.connections_timed_out;
     sum.protocol_errors += counters.protocol_errors;
     sum.received_bytes += counters.received_bytes;
     sum.sent_bytes += counters.sent_bytes;

@@ -33,6 +33,9 @@ struct ServerOptions {
   // Requests that have come in part, of all connections together; who needs more is told so and
   // closed. Two of the largest requests.
   size_t max_input_bytes = size_t{256} << 20;
+  // A request that has come in part must get on within this time, else its client is told so and
+  // closed. Connections without one may be idle for ever, as with Redis.
+  int64_t progress_timeout_ms = 10'000;
   // What Stop() gives replies in flight.
   int64_t shutdown_grace_ms = 10'000;
 };
@@ -42,6 +45,7 @@ struct ServerStatistics {
   uint64_t connections_open = 0;  // now
   uint64_t connections_accepted = 0;
   uint64_t connections_refused = 0;  // over max_connections
+  uint64_t connections_timed_out = 0;
   uint64_t protocol_errors = 0;
   uint64_t received_bytes = 0;
   uint64_t sent_bytes = 0;

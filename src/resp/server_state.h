@@ -35,6 +35,7 @@ struct alignas(64) LoopCounters {
 
   Counter connections_accepted = 0;
   Counter connections_refused = 0;
+  Counter connections_timed_out = 0;
   Counter protocol_errors = 0;
   Counter received_bytes = 0;
   Counter sent_bytes = 0;

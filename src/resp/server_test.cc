@@ -41,6 +41,7 @@ class TestService final : public Service {
 
   std::atomic<int> executed = 0;
   std::atomic<bool> is_pool_held = false;
+  std::atomic<bool> has_password = false;  // which nobody gives
 
  private:
   Mutex mutex_;
@@ -65,7 +66,7 @@ class TestSession final : public Session {
     return progress;
   }
   bool wants_close() const override { return wants_close_; }
-  bool is_trusted() const override { return true; }
+  bool is_trusted() const override { return !service_->has_password; }
 
  private:
   void ExecuteOne(Command words, Replies* replies) {
@@ -304,7 +305,6 @@ TEST_F(ServerTest, WhoNeedsMoreMemoryThanThereIsIsToldSo) {
   EXPECT_EQ(client.Receive(100), "-ERR out of memory for requests\r\n");
 }
 
-TEST_F(ServerTest, ConnectionsOverTheLimitAreToldSo) {
 TEST_F(ServerTest, AShortageOfMemoryThatIsOverIsNobodysConcern) {
   options_.loop_count = 1;
   options_.max_input_bytes = 100'000;
@@ -334,6 +334,73 @@ TEST_F(ServerTest, AShortageOfMemoryThatIsOverIsNobodysConcern) {
   client.Expect("$40000\r\n" + value + "\r\n");
 }
 
+TEST_F(ServerTest, ARequestThatDoesNotGetOnEndsTheConnection) {
+  options_.progress_timeout_ms = 100;
+  Start();
+  Client client(port());
+  client.Send("*2\r\n$4\r\nECHO\r\n$1000\r\nabc");
+  EXPECT_EQ(client.ReceiveAll(), "-ERR the request came too slowly\r\n");
+  EXPECT_EQ(server_->statistics().connections_timed_out, 1);
+  EXPECT_EQ(server_->statistics().input_bytes, 0);
+}
+
+TEST_F(ServerTest, ARequestOfAFewBytesAtATimeDoesNotGetOn) {
+  options_.progress_timeout_ms = 300;
+  Start();
+  Client client(port());
+  client.Send("*2\r\n$4\r\nECHO\r\n$1000000\r\n");
+  EXPECT_TRUE(Eventually([&] {
+    client.Send("abc");
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    return server_->statistics().connections_timed_out == 1;
+  }));
+}
+
+TEST_F(ServerTest, IdleClientsAndThoseThatGetOnAreNotHurried) {
+  options_.progress_timeout_ms = 500;
+  Start();
+  Client idle(port());
+  Client client(port());
+  client.Send("*2\r\n$4\r\nECHO\r\n$30000\r\n");
+  const std::string value(30'000, 'v');
+  for (size_t sent = 0; sent < value.size(); sent += 2'000) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    client.Send(std::string_view(value).substr(sent, 2'000));
+  }
+  client.Send("\r\n");
+  client.Expect("$30000\r\n" + value + "\r\n");
+  idle.Send("ECHO a\r\n");
+  idle.Expect("$1\r\na\r\n");
+}
+
+TEST_F(ServerTest, WaitingForThePoolIsNoTimeout) {
+  options_.progress_timeout_ms = 100;
+  Start();
+  Client client(port());
+  service_.is_pool_held = true;
+  client.Send("POOL\r\nECH");
+  std::this_thread::sleep_for(std::chrono::milliseconds(600));
+  client.Send("O a\r\n");
+  service_.is_pool_held = false;
+  client.Expect("+POOL\r\n$1\r\na\r\n");
+}
+
+TEST_F(ServerTest, WithoutThePasswordLittleIsHeld) {
+  service_.has_password = true;
+  Start();
+  Client client(port());
+  std::string request = "*10\r\n";
+  for (int i = 0; i < 9; ++i) {
+    request += "$16384\r\n" + std::string(16'384, 'a') + "\r\n";
+  }
+  client.Send(request);
+  EXPECT_TRUE(Eventually([&] { return server_->statistics().received_bytes == request.size(); }));
+  EXPECT_LE(server_->statistics().input_bytes, 2 * request.size());
+  client.Send("$16385\r\n");
+  EXPECT_EQ(client.ReceiveAll(), "-ERR Protocol error: unauthenticated bulk length\r\n");
+}
+
+TEST_F(ServerTest, ConnectionsOverTheLimitAreToldSo) {
   options_.max_connections = 1;
   Start();
   {

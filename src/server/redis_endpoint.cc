@@ -60,6 +60,8 @@ void RedisEndpoint::Collect(MetricWriter* writer) const {
           statistics.connections_accepted);
   counter("tsdbd_resp_connections_refused_total", "RESP connections over the limit.",
           statistics.connections_refused);
+  counter("tsdbd_resp_connections_timed_out_total", "RESP connections ended by a slow request.",
+          statistics.connections_timed_out);
   counter("tsdbd_resp_protocol_errors_total", "RESP connections ended by wrong bytes.",
           statistics.protocol_errors);
   counter("tsdbd_resp_received_bytes_total", "Bytes received over RESP.",
