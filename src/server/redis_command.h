@@ -105,6 +105,8 @@ class RedisCall {
   kv::Store& store();
   kv::ReadView& view();
   void Update(std::string_view key, const Edit& edit);
+  // Replies only if it returns OK.
+  Status TryUpdate(std::string_view key, const Edit& edit);
   void Write(const kv::WriteBatch& batch, std::string_view reply);
 
   // Wrong arguments. False, so that they end a condition.

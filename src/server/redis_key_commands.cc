@@ -119,7 +119,10 @@ void Rename(RedisCall* call, bool only_if_absent) {
                    reply->Error("ERR no such key");
                    return;
                  }
-                 const bool is_taken = only_if_absent && !FindExisting(view, {&to, 1}).empty();
+                 bool is_taken = false;
+                 if (only_if_absent && !ReadWhetherAny(view, {&to, 1}, reply, &is_taken)) {
+                   return;
+                 }
                  if (only_if_absent) {
                    reply->Integer(is_taken ? 0 : 1);
                  } else {
@@ -210,6 +213,29 @@ bool CheckFlushOption(RedisCall* call) {
          call->RefuseSyntax();
 }
 
+// How each of the keys is found: OK, kNotFound, or what kept its record from being read.
+std::vector<Status> LookUp(kv::ReadView* view, std::span<const std::string_view> keys) {
+  std::vector<kv::Entry> entries(keys.size());
+  std::vector<Status> statuses(keys.size());
+  view->GetMany(keys, entries, statuses);
+  return statuses;
+}
+
+// Deletes those of `keys` that have a record, and returns how many. Damaged ones are among them:
+// what is to go need not be readable.
+int64_t DeleteExisting(kv::ReadView* view, std::span<const std::string_view> keys,
+                       kv::WriteBatch* batch) {
+  const std::vector<Status> statuses = LookUp(view, keys);
+  int64_t count = 0;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (statuses[i].code() != StatusCode::kNotFound) {
+      batch->Delete(keys[i]);
+      ++count;
+    }
+  }
+  return count;
+}
+
 uint64_t RandomNumber() {
   thread_local std::mt19937_64 generator{std::random_device()()};
   return generator();
@@ -217,18 +243,17 @@ uint64_t RandomNumber() {
 
 }  // namespace
 
-std::vector<std::string_view> FindExisting(kv::ReadView* view,
-                                           std::span<const std::string_view> keys) {
-  std::vector<kv::Entry> entries(keys.size());
-  std::vector<Status> statuses(keys.size());
-  view->GetMany(keys, entries, statuses);
-  std::vector<std::string_view> existing;
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (statuses[i].ok()) {
-      existing.push_back(keys[i]);
+bool ReadWhetherAny(kv::ReadView* view, std::span<const std::string_view> keys,
+                    resp::ReplyWriter* reply, bool* is_any) {
+  *is_any = false;
+  for (const Status& status : LookUp(view, keys)) {
+    if (!status.ok() && status.code() != StatusCode::kNotFound) {
+      reply->Error(RedisErrorText(status));
+      return false;
     }
+    *is_any = *is_any || status.ok();
   }
-  return existing;
+  return true;
 }
 
 void ReadExists(RedisCall* call, std::span<const kv::Entry* const> entries) {
@@ -264,20 +289,28 @@ void RunDel(RedisCall* call) {
   std::vector<std::string_view> keys(call->arguments().begin() + 1, call->arguments().end());
   std::sort(keys.begin(), keys.end());
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
-  kv::ReadView* const view = keys.size() > 1 ? &call->view() : nullptr;
-  call->Update(keys[0],
-               [&](const kv::Entry* current, kv::WriteBatch* batch, resp::ReplyWriter* reply) {
-                 std::vector<std::string_view> existing;
-                 if (view != nullptr) {
-                   existing = FindExisting(view, keys);
-                 } else if (current != nullptr) {
-                   existing = keys;
-                 }
-                 reply->Integer(static_cast<int64_t>(existing.size()));
-                 for (const std::string_view key : existing) {
-                   batch->Delete(key);
-                 }
-               });
+  kv::ReadView* const view = &call->view();
+  const Status status = call->TryUpdate(
+      keys[0], [&](const kv::Entry* current, kv::WriteBatch* batch, resp::ReplyWriter* reply) {
+        if (keys.size() > 1) {
+          reply->Integer(DeleteExisting(view, keys, batch));
+          return;
+        }
+        reply->Integer(current == nullptr ? 0 : 1);
+        if (current != nullptr) {
+          batch->Delete(keys[0]);
+        }
+      });
+  if (status.code() == StatusCode::kDataLoss) {
+    // The first key's record is damaged, which only an update minds. A write that comes between the
+    // look and the deletion is deleted, too, as if it had come before.
+    kv::WriteBatch batch;
+    std::string reply;
+    resp::ReplyWriter(&reply, call->reply().protocol()).Integer(DeleteExisting(view, keys, &batch));
+    call->Write(batch, reply);
+  } else if (!status.ok()) {
+    call->Refuse(RedisErrorText(status));
+  }
 }
 
 void RunExpire(RedisCall* call) {

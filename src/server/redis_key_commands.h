@@ -32,9 +32,9 @@ void RunDbSize(RedisCall* call);
 void RunFlushDb(RedisCall* call);
 void RunFlushAll(RedisCall* call);
 
-// Those of `keys` that are there. Within an edit: as the other keys of a write are then, whoever
-// else writes.
-std::vector<std::string_view> FindExisting(kv::ReadView* view,
-                                           std::span<const std::string_view> keys);
+// Whether any of `keys` is there. Within an edit: as the other keys of a write are then, whoever
+// else writes. False, with an error written, if a record cannot be read, since then nobody knows.
+bool ReadWhetherAny(kv::ReadView* view, std::span<const std::string_view> keys,
+                    resp::ReplyWriter* reply, bool* is_any);
 
 }  // namespace tsdbd::server

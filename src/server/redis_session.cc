@@ -356,10 +356,10 @@ void RedisSession::ExecutePlan(const RedisCommand& command, resp::Command words)
   }
 }
 
-void RedisSession::Update(std::string_view key, const RedisCall::Edit& edit) {
+Status RedisSession::Update(std::string_view key, const RedisCall::Edit& edit) {
   std::string text;
   const auto completion = replies_->NewCompletion();
-  const Status status = store().Update(
+  Status status = store().Update(
       key,
       [&](const kv::Entry* current, kv::WriteBatch* batch) {
         text.clear();
@@ -371,13 +371,15 @@ void RedisSession::Update(std::string_view key, const RedisCall::Edit& edit) {
       },
       nullptr);
   if (!status.ok()) {
-    resp::ReplyWriter(replies_->text(), protocol_).Error(RedisErrorText(status));
-  } else if (text.starts_with('-')) {
+    return status;
+  }
+  if (text.starts_with('-')) {
     // Nothing was written, so there is nothing to wait for.
     replies_->text()->append(text);
   } else {
     replies_->AddWaiting(text, 1, completion);
   }
+  return status;
 }
 
 Status RedisSession::Write(const kv::WriteBatch& batch, std::string_view reply,
@@ -422,7 +424,13 @@ kv::ReadView& RedisCall::view() {
 }
 
 void RedisCall::Update(std::string_view key, const Edit& edit) {
-  session_->Update(key, edit);
+  if (const Status status = TryUpdate(key, edit); !status.ok()) {
+    reply_.Error(RedisErrorText(status));
+  }
+}
+
+Status RedisCall::TryUpdate(std::string_view key, const Edit& edit) {
+  return session_->Update(key, edit);
 }
 
 void RedisCall::Write(const kv::WriteBatch& batch, std::string_view reply) {

@@ -47,8 +47,8 @@ class RedisSession final : public resp::Session {
   kv::ReadView& view();
   int64_t now_ns() const { return now_ns_; }
 
-  void Update(std::string_view key, const RedisCall::Edit& edit);
-  // Replies only if it returns OK.
+  // These reply only if they return OK.
+  Status Update(std::string_view key, const RedisCall::Edit& edit);
   Status Write(const kv::WriteBatch& batch, std::string_view reply, size_t reply_count);
 
  private:

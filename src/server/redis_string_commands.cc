@@ -419,9 +419,12 @@ void RunMSetNx(RedisCall* call) {
   }
   kv::ReadView* const view = &call->view();
   call->Update(keys[0], [&](const kv::Entry*, kv::WriteBatch* batch, resp::ReplyWriter* reply) {
-    const bool is_allowed = FindExisting(view, keys).empty();
-    reply->Integer(is_allowed ? 1 : 0);
-    for (size_t i = 0; is_allowed && i < keys.size(); ++i) {
+    bool is_any = false;
+    if (!ReadWhetherAny(view, keys, reply, &is_any)) {
+      return;
+    }
+    reply->Integer(is_any ? 0 : 1);
+    for (size_t i = 0; !is_any && i < keys.size(); ++i) {
       batch->Put(keys[i], (*call)[2 * i + 2], call->default_expiry_ns());
     }
   });
