@@ -1,4 +1,5 @@
-// What commands do where records cannot be read.
+// What commands do where records cannot be read, and that those which need no values do not ask for
+// them.
 
 #include <set>
 
@@ -17,6 +18,8 @@ using ::testing::StartsWith;
 class DamagedStore final : public kv::Store {
  public:
   void Damage(std::string key) { damaged_.insert(std::move(key)); }
+  // Scans that asked for values.
+  int value_scans() const { return value_scans_; }
 
   Status Write(const kv::WriteBatch& batch, Done done, uint64_t* version) override {
     Repair(batch);
@@ -59,6 +62,7 @@ class DamagedStore final : public kv::Store {
     }
     Status Scan(const kv::ScanRange& range, const kv::EntryVisitor& visitor,
                 std::string* cursor) override {
+      store_->value_scans_ += range.keys_only ? 0 : 1;
       return view_->Scan(range, visitor, cursor);
     }
 
@@ -78,6 +82,7 @@ class DamagedStore final : public kv::Store {
 
   MemoryStore store_;
   std::set<std::string, std::less<>> damaged_;
+  int value_scans_ = 0;
 };
 
 class OneDatabase final : public RedisDatabases {
@@ -136,6 +141,11 @@ TEST_F(RedisDamageTest, DelOfManyKeysRemovesItWhereverItStandsAmongThem) {
   damaged_->Damage("b");
   EXPECT_EQ(Run("UNLINK c b"), ":1\r\n");
   EXPECT_EQ(Run("GET b"), "$-1\r\n");
+}
+
+TEST_F(RedisDamageTest, CommandsThatNeedNoValuesDoNotScanThem) {
+  Run("KEYS *\nSCAN 0\nRANDOMKEY");
+  EXPECT_EQ(damaged_->value_scans(), 0);
 }
 
 }  // namespace

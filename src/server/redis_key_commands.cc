@@ -362,7 +362,9 @@ void RunScan(RedisCall* call) {
   int64_t matches = 0;
   std::string next;
   const Status status = call->view().Scan(
-      {.cursor = cursor, .limit = static_cast<size_t>(std::min(options.count, kMaxScanCount))},
+      {.cursor = cursor,
+       .limit = static_cast<size_t>(std::min(options.count, kMaxScanCount)),
+       .keys_only = true},
       [&](const kv::Entry& entry) {
         if (options.wants_strings && MatchesGlob(options.pattern, entry.key)) {
           key_writer.Bulk(entry.key);
@@ -388,7 +390,7 @@ void RunKeys(RedisCall* call) {
   size_t matches = 0;
   std::string next;
   const Status status = call->view().Scan(
-      {},
+      {.keys_only = true},
       [&](const kv::Entry& entry) {
         if (MatchesGlob((*call)[1], entry.key)) {
           key_writer.Bulk(entry.key);
@@ -419,12 +421,12 @@ void RunRandomKey(RedisCall* call) {
     is_found = true;
     return false;
   };
-  kv::ScanRange range{.limit = 1};
+  kv::ScanRange range{.limit = 1, .keys_only = true};
   (call->store().is_ordered() ? range.from : range.cursor) = bytes;
   std::string next;
   Status status = call->view().Scan(range, take, &next);
   if (status.ok() && !is_found) {
-    status = call->view().Scan({.limit = 1}, take, &next);
+    status = call->view().Scan({.limit = 1, .keys_only = true}, take, &next);
   }
   if (!status.ok()) {
     call->Refuse(RedisErrorText(status));
