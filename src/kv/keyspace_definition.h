@@ -1,5 +1,5 @@
 #pragma once
-// What a keyspace is: what Create is told, and the small file that keeps it (docs/formats/kv.md).
+// What a keyspace is: what Create is told, and the small file that keeps it (docs/formats/keyspace.md).
 // Pure functions.
 
 #include <cstdint>
