@@ -4,22 +4,6 @@
 
 namespace tsdbd::kv {
 
-std::array<char, 8> IntegerKey(uint64_t key) {
-  std::array<char, 8> bytes;
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    bytes[i] = static_cast<char>(key >> (56 - 8 * i));
-  }
-  return bytes;
-}
-
-uint64_t IntegerOfKey(std::string_view bytes) {
-  uint64_t key = 0;
-  for (const char byte : bytes) {
-    key = key << 8 | static_cast<uint8_t>(byte);
-  }
-  return key;
-}
-
 Status Store::WriteAndWait(const WriteBatch& batch) {
   Mutex mutex;
   CondVar finished;

@@ -18,8 +18,10 @@
 //    go on. On a full disk writes fail with kResourceExhausted, and work again once there is space.
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -45,9 +47,15 @@ inline constexpr int64_t kNeverExpires = std::numeric_limits<int64_t>::max();
 inline constexpr size_t kMaxKeyBytes = 64 << 10;
 
 // The 8 bytes that stand for `key` in an integer keyspace.
-std::array<char, 8> IntegerKey(uint64_t key);
+inline std::array<char, 8> IntegerKey(uint64_t key) {
+  return std::bit_cast<std::array<char, 8>>(__builtin_bswap64(key));
+}
 // The reverse; `bytes` has 8.
-uint64_t IntegerOfKey(std::string_view bytes);
+inline uint64_t IntegerOfKey(std::string_view bytes) {
+  uint64_t key;
+  std::memcpy(&key, bytes.data(), sizeof(key));
+  return __builtin_bswap64(key);
+}
 
 // What is stored under a key. The views are valid as long as the ReadView that they came from.
 struct Entry {

@@ -11,8 +11,13 @@
 namespace tsdbd::kv {
 namespace {
 
-// Zeros are written in steps of this size: large for the disk, small for the caches.
-constexpr uint64_t kZeroStepBytes = 256 << 10;
+// The page cache keeps a file in the pieces it was written in (ext4 since Linux 6.16), so the steps
+// in which zeros are written decide what reads and syncs cost. In steps of a huge page, the mapping
+// has huge pages: a fifth less for a read that misses all caches. But a record then makes 2 MiB
+// dirty, which is nothing once a second (0.7 ms) and too much for a sync of each record: in steps
+// of 64 KiB that one takes 0.14 ms.
+constexpr uint64_t kHugeStepBytes = 2 << 20;
+constexpr uint64_t kSmallStepBytes = 64 << 10;
 
 // What a segment has of the live bytes: 1/8, so that the active and the prepared one together add
 // at most a quarter to a large store.
@@ -27,12 +32,12 @@ std::string_view BytesOf(const MarkValue& mark) {
   return {reinterpret_cast<const char*>(&mark), sizeof(mark)};
 }
 
-Status WriteZeros(File* file, uint64_t size_bytes, bool start_writeback) {
-  const std::string zeros(kZeroStepBytes, '\0');
-  for (uint64_t offset = 0; offset < size_bytes; offset += kZeroStepBytes) {
-    const uint64_t step_bytes = std::min(kZeroStepBytes, size_bytes - offset);
+Status WriteZeros(File* file, uint64_t size_bytes, bool will_sync) {
+  const std::string zeros(will_sync ? kSmallStepBytes : kHugeStepBytes, '\0');
+  for (uint64_t offset = 0; offset < size_bytes; offset += zeros.size()) {
+    const uint64_t step_bytes = std::min<uint64_t>(zeros.size(), size_bytes - offset);
     RETURN_IF_ERROR(file->WriteAt(offset, std::string_view(zeros).substr(0, step_bytes)));
-    if (start_writeback) {  // spread over time, so that the log's own syncs do not wait for it
+    if (will_sync) {  // spread over time, so that the log's own syncs do not wait for it
       file->StartWriteback(offset, step_bytes);
     }
   }

@@ -158,7 +158,7 @@ void MeasureDurable(const Options& options) {
              "", "batch 1", "batch 100", "batch 1000", "1, 16 threads");
   for (const std::string& name : options.engines) {
     const ScratchFolder folder(options.folder);
-    const auto engine = MakeEngine(name, folder.path());
+    const auto engine = MakeEngine(name, folder.path(), Durability::kOnDisk);
     const double one = DurableBatches(engine.get(), 1, seconds);
     const double hundred = DurableBatches(engine.get(), 100, seconds);
     const double thousand = DurableBatches(engine.get(), 1000, seconds);

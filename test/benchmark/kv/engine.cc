@@ -9,9 +9,10 @@ std::vector<std::string> EngineNames() {
           "sqlite", "sqlite-tuned", "lmdb",    "lmdb-writemap"};
 }
 
-std::unique_ptr<Engine> MakeEngine(const std::string& name, const std::string& folder) {
+std::unique_ptr<Engine> MakeEngine(const std::string& name, const std::string& folder,
+                                   Durability durability) {
   if (name == "alex" || name == "rocks") {
-    return MakeStoreEngine(name, folder);
+    return MakeStoreEngine(name, folder, durability);
   }
   if (name == "rocksdb" || name == "rocksdb-tuned") {
     return MakeRocksDbEngine(name == "rocksdb-tuned", folder);

@@ -44,11 +44,16 @@ class Engine {
 //   rocksdb         RocksDB's defaults   rocksdb-tuned   bloom filters, large buffers and cache
 //   sqlite          its defaults         sqlite-tuned    WAL, synchronous=NORMAL, large cache
 //   lmdb            NOSYNC               lmdb-writemap   NOSYNC, WRITEMAP
-// Puts go to the log of each without a sync; PutDurably syncs in each.
 std::vector<std::string> EngineNames();
-std::unique_ptr<Engine> MakeEngine(const std::string& name, const std::string& folder);
 
-std::unique_ptr<Engine> MakeStoreEngine(const std::string& name, const std::string& folder);
+// Whether an engine is made for Put, which goes to the log of each without a sync, or for
+// PutDurably. Only our stores ask: they sync either everything or nothing.
+enum class Durability { kWritten, kOnDisk };
+std::unique_ptr<Engine> MakeEngine(const std::string& name, const std::string& folder,
+                                   Durability durability = Durability::kWritten);
+
+std::unique_ptr<Engine> MakeStoreEngine(const std::string& name, const std::string& folder,
+                                        Durability durability);
 std::unique_ptr<Engine> MakeRocksDbEngine(bool tuned, const std::string& folder);
 std::unique_ptr<Engine> MakeSqliteEngine(bool tuned, const std::string& folder);
 std::unique_ptr<Engine> MakeLmdbEngine(bool write_map, const std::string& folder);

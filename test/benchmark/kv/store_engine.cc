@@ -75,12 +75,13 @@ class StoreEngine final : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> MakeStoreEngine(const std::string& name, const std::string& folder) {
-  // Puts do not wait (nobody is called back); PutDurably waits for its sync.
+std::unique_ptr<Engine> MakeStoreEngine(const std::string& name, const std::string& folder,
+                                        Durability durability) {
   kv::StoreOptions options;
   options.directory = folder + "/" + name;
   options.key_type = kv::KeyType::kInteger;
-  options.sync_mode = kv::SyncMode::kAlways;
+  options.sync_mode =
+      durability == Durability::kOnDisk ? kv::SyncMode::kAlways : kv::SyncMode::kNone;
   auto store = name == "alex"
                    ? kv::OpenAlexStore(Env::Default(), options, /*report=*/nullptr)
                    : kv::OpenRocksStore(options, {.cache = kv::MakeRocksCache(size_t{1} << 30),
