@@ -110,6 +110,8 @@ class AlexMap {
   // Find for many keys whose cache misses overlap. The spans have equal sizes.
   void FindMany(std::span<const Key> keys, std::span<Payload> payloads,
                 std::span<bool> found) const;
+  // Asks for the memory that a Find, an Insert or an Upsert of `key` will look at first.
+  void Prefetch(Key key) const;
   // Copies the first pairs with key >= `from`, in order; fewer than pairs.size() only at the end.
   size_t ScanForward(Key from, std::span<Pair> pairs) const;
   // The same downward: key <= `from`, the largest first.

@@ -78,6 +78,15 @@ void AlexMap<Key, Payload>::FindMany(std::span<const Key> keys, std::span<Payloa
   }
 }
 
+template <typename Key, typename Payload>
+void AlexMap<Key, Payload>::Prefetch(Key key) const {
+  // The largest key is not in the tree; any leaf will do for it.
+  const uint64_t bits = std::min(ToBits(key), alex::kNoKey - 1);
+  const alex::NodeRef leaf = GuessLeaf(bits);
+  __builtin_prefetch(leaf.node());
+  LeafNode::Prefetch(leaf, bits);
+}
+
 // A leaf that was reached from its neighbour, so that nobody said what its model is.
 template <typename Key, typename Payload>
 alex::NodeRef AlexMap<Key, Payload>::RefOf(const LeafNode* leaf) {

@@ -3,6 +3,8 @@
 
 #include "kv/alex_store.h"
 
+#include <algorithm>
+
 #include <spdlog/spdlog.h>
 
 #include "common/stages.h"
@@ -19,6 +21,9 @@ constexpr uint64_t kMaxBatchBytes = uint64_t{1} << 30;
 // one in so many.
 constexpr uint64_t kTimedWriteInterval = 64;
 constexpr size_t kAlwaysTimedOperations = 16;
+
+// Operations of a batch whose places in the index are asked for together.
+constexpr size_t kPrefetchGroup = 16;
 
 uint64_t DefaultHash(std::string_view key) {
   return Hash64(key);
@@ -219,6 +224,12 @@ Status AlexStore::Apply(std::span<const WriteBatch::Operation> operations,
     log_.Publish();
     const int64_t appended_ns = is_timed ? MonotonicNanos() : 0;
     for (size_t i = 0; i < operations.size(); ++i) {
+      if (i % kPrefetchGroup == 0 && operations.size() > 1) {
+        for (const Prepared& next :
+             prepared.subspan(i, std::min(kPrefetchGroup, operations.size() - i))) {
+          index_.map().Prefetch(next.index_key);
+        }
+      }
       ChangeIndex(operations[i], prepared[i]);
     }
     if (is_timed) {

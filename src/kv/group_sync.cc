@@ -32,7 +32,7 @@ void GroupSync::Add(Done done) {
     if (mode_ == SyncMode::kAlways && !is_late) {
       sync_wanted_ = true;
       waiting_.push_back(std::move(done));
-      must_wake = std::exchange(thread_waits_, false);
+      must_wake = waiting_.size() >= wake_at_ && std::exchange(thread_waits_, false);
     } else if (mode_ == SyncMode::kInterval && unsynced_since_ns_ == 0) {
       unsynced_since_ns_ = MonotonicNanos();
       must_wake = std::exchange(thread_waits_, false);
@@ -105,16 +105,19 @@ void GroupSync::Run() {
   MutexLock lock(&mutex_);
   while (true) {
     WaitForWork();
+    WaitForOthers();
     if (is_closing_ && waiting_.empty()) {
       return;
     }
     batch.swap(waiting_);
+    group_size_ = batch.size();
     sync_wanted_ = false;
     unsynced_since_ns_ = 0;
     mutex_.Unlock();
-    StageTimer timer(Stage::kKvLogSync);
+    const int64_t start_ns = MonotonicNanos();
     const Status status = SyncNow();
-    timer.Stop(batch.size());
+    const int64_t sync_ns = MonotonicNanos() - start_ns;
+    RecordStage(Stage::kKvLogSync, sync_ns, batch.size());
     for (const Done& done : batch) {
       if (done) {
         done(status);
@@ -122,6 +125,7 @@ void GroupSync::Run() {
     }
     batch.clear();
     mutex_.Lock();
+    last_sync_ns_ = sync_ns;
   }
 }
 
@@ -139,6 +143,23 @@ void GroupSync::WaitForWork() {
     work_.WaitFor(&mutex_, std::chrono::nanoseconds(wait_ns));
   }
   thread_waits_ = false;
+}
+
+// At most half as long as the last sync took: where they do not come, the group is smaller next
+// time.
+void GroupSync::WaitForOthers() {
+  const int64_t until_ns = MonotonicNanos() + last_sync_ns_ / 2;
+  wake_at_ = group_size_;
+  while (!is_closing_ && waiting_.size() < group_size_) {
+    const int64_t wait_ns = until_ns - MonotonicNanos();
+    if (wait_ns <= 0) {
+      break;
+    }
+    thread_waits_ = true;
+    work_.WaitFor(&mutex_, std::chrono::nanoseconds(wait_ns));
+  }
+  thread_waits_ = false;
+  wake_at_ = 1;
 }
 
 Status GroupSync::SyncNow() {

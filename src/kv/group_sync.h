@@ -1,6 +1,8 @@
 #pragma once
 // GroupSync: group commit. Many writes wait for one sync: those that come while a sync runs share
-// the next one. It knows nothing of what is synced.
+// the next one. A writer that was just told comes again at once, as a rule; so the next sync waits
+// a moment for as many as shared the last one. A single writer never waits for others. It knows
+// nothing of what is synced.
 //
 // Threads: everything may be called from any thread; Sync() and Close() not from a Done. A thread
 // of its own syncs.
@@ -56,6 +58,7 @@ class GroupSync {
  private:
   void Run();
   void WaitForWork() REQUIRES(mutex_);
+  void WaitForOthers() REQUIRES(mutex_);
   // Returns with what the writes it covers end with.
   Status SyncNow();
   void Poison(const Status& cause);
@@ -73,7 +76,10 @@ class GroupSync {
   std::vector<Done> waiting_ GUARDED_BY(mutex_);      // for the next sync
   bool sync_wanted_ GUARDED_BY(mutex_) = false;       // now, even if nobody waits
   int64_t unsynced_since_ns_ GUARDED_BY(mutex_) = 0;  // kInterval: the oldest write; 0: none
+  size_t group_size_ GUARDED_BY(mutex_) = 0;          // of the last sync
+  int64_t last_sync_ns_ GUARDED_BY(mutex_) = 0;       // how long it took
   bool thread_waits_ GUARDED_BY(mutex_) = false;
+  size_t wake_at_ GUARDED_BY(mutex_) = 1;  // while it waits: when so many wait for the next sync
   bool is_closing_ GUARDED_BY(mutex_) = false;
   Status health_ GUARDED_BY(mutex_);
 

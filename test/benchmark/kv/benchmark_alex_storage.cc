@@ -1,7 +1,7 @@
 // kv::AlexStore beside kv::RocksStore, RocksDB, SQLite and LMDB, one thread: bulk insert, point
-// queries (uniform, Zipf, sequential), a mix of 80 % gets and 20 % puts, scans of 100, for values
-// of several sizes; then durable writes: batches of 1, 100 and 1,000 that are on disk when they
-// return, and single ones from 16 threads.
+// queries (uniform, uniform 64 at a time, Zipf, sequential), a mix of 80 % gets and 20 % puts,
+// scans of 100, for values of several sizes; then durable writes: batches of 1, 100 and 1,000 that
+// are on disk when they return, and single ones from 16 threads.
 #include <atomic>
 #include <cstdio>
 #include <thread>
@@ -44,6 +44,7 @@ class Run {
     const double bytes =
         static_cast<double>(DiskBytes(folder_.path())) / static_cast<double>(options_.size);
     const double uniform = Gets(UniformIndexes(options_.size, options_.operations, 1));
+    const double together = GetsTogether();
     const double zipf = Gets(ZipfIndexes(options_.size, options_.operations, 2));
     std::vector<uint32_t> in_order(std::min<size_t>(options_.size, options_.operations));
     for (size_t i = 0; i < in_order.size(); ++i) {
@@ -52,8 +53,8 @@ class Run {
     const double as_loaded = Gets(in_order);
     const double mixed = Mix();
     const double scan = Scans();
-    fmt::print("{:<14} {:>8.0f} {:>8.0f} {:>8.0f} {:>8.0f} {:>8.0f} {:>9.0f} {:>8.0f}\n", name,
-               insert, uniform, zipf, as_loaded, mixed, scan, bytes);
+    fmt::print("{:<14} {:>8.0f} {:>8.0f} {:>8.0f} {:>8.0f} {:>8.0f} {:>8.0f} {:>9.0f} {:>8.0f}\n",
+               name, insert, uniform, together, zipf, as_loaded, mixed, scan, bytes);
     std::fflush(stdout);
   }
 
@@ -64,6 +65,23 @@ class Run {
   }
   double Gets(const std::vector<uint32_t>& indexes) {
     return NanosEach(indexes.size(), [&](uint64_t i) { GetOne(indexes[i]); });
+  }
+
+  double GetsTogether() {
+    constexpr size_t kTogether = 64;
+    std::vector<uint64_t> keys;
+    for (const uint32_t index : UniformIndexes(options_.size, options_.operations, 5)) {
+      keys.push_back(KeyAt(KeyOrder::kRandom, index));
+    }
+    keys.resize(keys.size() / kTogether * kTogether);
+    return NanosEach(keys.size() / kTogether,
+                     [&](uint64_t i) {
+                       const auto group = std::span(keys).subspan(i * kTogether, kTogether);
+                       engine_->GetMany(group, [&](size_t k, std::string_view value) {
+                         RequireRight(values_, group[k], value);
+                       });
+                     }) /
+           kTogether;
   }
 
   double Mix() {
@@ -195,8 +213,8 @@ int Main(int argc, char** argv) {
   for (const std::string& size : options.value_sizes) {
     fmt::print("\nvalues of {} bytes: ns per operation, bytes on disk per key after loading\n",
                size);
-    fmt::print("{:<14} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}\n", "", "insert", "get", "zipf",
-               "in order", "80/20", "scan 100", "bytes");
+    fmt::print("{:<14} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}\n", "", "insert", "get",
+               "get x 64", "zipf", "in order", "80/20", "scan 100", "bytes");
     for (const std::string& name : options.engines) {
       Run(options, name, ParseValues(size)).Measure(name);
     }

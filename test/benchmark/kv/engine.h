@@ -31,6 +31,13 @@ class Engine {
   virtual bool supports_threads() const { return true; }
   // Valid until the next call; empty if there is no such key.
   virtual std::string_view Get(uint64_t key) = 0;
+  // Calls visit(i, value) for each key, as Get; together where the engine can.
+  virtual void GetMany(std::span<const uint64_t> keys,
+                       const std::function<void(size_t i, std::string_view value)>& visit) {
+    for (size_t i = 0; i < keys.size(); ++i) {
+      visit(i, Get(keys[i]));
+    }
+  }
   // Visits up to `limit` records with keys from `from` on, in order.
   virtual void Scan(uint64_t from, size_t limit,
                     const std::function<void(uint64_t key, std::string_view value)>& visit) = 0;

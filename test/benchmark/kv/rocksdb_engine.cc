@@ -68,6 +68,25 @@ class RocksDbEngine final : public Engine {
     return {value_.data(), value_.size()};
   }
 
+  void GetMany(std::span<const uint64_t> keys,
+               const std::function<void(size_t, std::string_view)>& visit) override {
+    const size_t count = keys.size();
+    std::vector<std::array<char, 8>> bytes(count);
+    std::vector<rocksdb::Slice> slices(count);
+    std::vector<rocksdb::PinnableSlice> values(count);
+    std::vector<rocksdb::Status> statuses(count);
+    for (size_t i = 0; i < count; ++i) {
+      bytes[i] = kv::IntegerKey(keys[i]);
+      slices[i] = {bytes[i].data(), bytes[i].size()};
+    }
+    db_->MultiGet({}, db_->DefaultColumnFamily(), count, slices.data(), values.data(),
+                  statuses.data());
+    for (size_t i = 0; i < count; ++i) {
+      visit(i, statuses[i].ok() ? std::string_view(values[i].data(), values[i].size())
+                                : std::string_view());
+    }
+  }
+
   void Scan(uint64_t from, size_t limit,
             const std::function<void(uint64_t, std::string_view)>& visit) override {
     const std::array<char, 8> bytes = kv::IntegerKey(from);

@@ -46,6 +46,24 @@ class StoreEngine final : public Engine {
     return status.ok() ? entry.value : std::string_view();
   }
 
+  void GetMany(std::span<const uint64_t> keys,
+               const std::function<void(size_t, std::string_view)>& visit) override {
+    const size_t count = keys.size();
+    key_bytes_.resize(count);
+    keys_.resize(count);
+    entries_.resize(count);
+    statuses_.resize(count);
+    for (size_t i = 0; i < count; ++i) {
+      key_bytes_[i] = kv::IntegerKey(keys[i]);
+      keys_[i] = {key_bytes_[i].data(), key_bytes_[i].size()};
+    }
+    view_ = store_->Read(kv::Consistency::kLatest);
+    view_->GetMany(keys_, entries_, statuses_);
+    for (size_t i = 0; i < count; ++i) {
+      visit(i, statuses_[i].ok() ? entries_[i].value : std::string_view());
+    }
+  }
+
   void Scan(uint64_t from, size_t limit,
             const std::function<void(uint64_t, std::string_view)>& visit) override {
     const std::array<char, 8> bytes = kv::IntegerKey(from);
@@ -71,6 +89,10 @@ class StoreEngine final : public Engine {
   kv::WriteBatch batch_;
   std::unique_ptr<kv::ReadView> view_;
   uint64_t gets_ = 0;
+  std::vector<std::array<char, 8>> key_bytes_;  // of a GetMany, as the next ones
+  std::vector<std::string_view> keys_;
+  std::vector<kv::Entry> entries_;
+  std::vector<Status> statuses_;
 };
 
 }  // namespace
