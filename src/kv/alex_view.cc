@@ -16,16 +16,12 @@ constexpr size_t kReadsInFlight = 32;
 // A record of this size costs more to check than to remember: a request may repeat its key.
 constexpr size_t kLargeValueBytes = 4096;
 
+// Records that a scan asks for before it gets to them. More than a core keeps in flight would only
+// push each other out.
+constexpr size_t kScanAhead = 12;
+
 // Pairs of the index that a scan takes at a time.
 constexpr size_t kPagePairs = 256;
-
-// The first lines of a record: header and a value of some 200 bytes.
-void PrefetchRecord(const char* record) {
-  __builtin_prefetch(record);
-  __builtin_prefetch(record + 64);
-  __builtin_prefetch(record + 128);
-  __builtin_prefetch(record + 192);
-}
 
 Entry EntryOf(const Record& record) {
   return {record.key, record.value, record.version, record.expires_ns};
@@ -57,6 +53,15 @@ AlexView::~AlexView() {
   if (is_snapshot_) {
     store_->history_.End(version_);
   }
+}
+
+// The first lines of a record: header and a value of some 200 bytes.
+void AlexView::PrefetchAt(Position position) const {
+  const char* const record = store_->log_.Find(position)->bytes().data() + OffsetOf(position);
+  __builtin_prefetch(record);
+  __builtin_prefetch(record + 64);
+  __builtin_prefetch(record + 128);
+  __builtin_prefetch(record + 192);
 }
 
 // ---- Single keys
@@ -139,7 +144,7 @@ Status AlexView::Get(std::string_view key, Entry* entry) {
   const uint64_t index_key = store_->IndexKeyOf(key);
   const Position first = store_->index_.FindFirst(index_key);
   if (first != 0) {  // its lines come together, not each after the one before was looked at
-    PrefetchRecord(store_->log_.Find(first)->bytes().data() + OffsetOf(first));
+    PrefetchAt(first);
   }
   Status status = Find(index_key, key, first, entry);
   if (is_timed) {
@@ -165,7 +170,7 @@ void AlexView::GetMany(std::span<const std::string_view> keys, std::span<Entry> 
     store_->index_.map().FindMany({index_keys, count}, {positions, count}, {found, count});
     for (size_t i = 0; i < count; ++i) {
       if (found[i]) {
-        PrefetchRecord(store_->log_.Find(positions[i])->bytes().data() + OffsetOf(positions[i]));
+        PrefetchAt(positions[i]);
       }
     }
     for (size_t i = 0; i < count; ++i) {
@@ -274,12 +279,6 @@ bool AlexView::CollectPage(Interval* rest, size_t size) {
   return has_more;
 }
 
-void AlexView::PrefetchPage() const {
-  for (const KeyIndex::Pair& pair : page_) {
-    PrefetchRecord(store_->log_.Find(pair.payload)->bytes().data() + OffsetOf(pair.payload));
-  }
-}
-
 bool AlexView::ReadKeyAt(Position position, Record* record) const {
   const LogSegment* const segment = store_->log_.Find(position);
   const uint64_t offset = OffsetOf(position);
@@ -338,10 +337,14 @@ void AlexView::VisitGroup(std::span<const KeyIndex::Pair> group, ScanState* stat
 }
 
 void AlexView::VisitPage(ScanState* state) {
+  size_t asked = 0;
   for (size_t begin = 0; begin < page_.size() && !state->is_over;) {
     size_t end = begin + 1;
     while (end < page_.size() && page_[end].key == page_[begin].key) {
       ++end;
+    }
+    for (; asked < std::min(page_.size(), end + kScanAhead); ++asked) {
+      PrefetchAt(page_[asked].payload);
     }
     VisitGroup(std::span(page_).subspan(begin, end - begin), state);
     begin = end;
@@ -356,7 +359,6 @@ Status AlexView::Scan(const ScanRange& range, const EntryVisitor& visitor, std::
   while (has_more && !state.is_over) {
     // One more than is wanted tells whether there is more.
     has_more = CollectPage(&rest, std::min(state.left, kPagePairs - 1) + 1);
-    PrefetchPage();
     VisitPage(&state);
   }
   timer.set_items(state.visited);

@@ -41,6 +41,7 @@ class AlexView final : public ReadView {
     uint64_t next = 0;  // if it is over: the index key to go on with
   };
 
+  void PrefetchAt(Position position) const;
   // Fills in `entry` if the record at `position` is this key's and visible.
   enum class Match { kYes, kExpired, kDamaged, kNo };
   Match MatchAt(Position position, std::string_view key, Entry* entry) const;
@@ -54,7 +55,6 @@ class AlexView final : public ReadView {
   // Returns false if there is no more behind these.
   bool CollectPage(Interval* rest, size_t size);
   void AddBeside(uint64_t first, uint64_t last);
-  void PrefetchPage() const;
   void VisitPage(ScanState* state);
   void VisitGroup(std::span<const KeyIndex::Pair> group, ScanState* state);
 
