@@ -99,7 +99,7 @@ void ValueLog::Start(uint32_t next_number, Position end) {
 // ---- The writer
 
 uint64_t ValueLog::SizeForSegment(uint64_t bytes, uint64_t live_bytes) const {
-  const uint64_t good = std::clamp(std::bit_ceil(live_bytes / kLiveBytesPerSegmentByte + 1),
+  const uint64_t good = std::clamp(std::bit_floor(live_bytes / kLiveBytesPerSegmentByte + 1),
                                    options_.min_segment_bytes, options_.max_segment_bytes);
   return std::max(good, (bytes + kLogPageBytes - 1) / kLogPageBytes * kLogPageBytes);
 }
