@@ -7,7 +7,8 @@
 #include <fmt/format.h>
 
 #include "common/check.h"
-#include "http/event_loop.h"
+#include "http/server_state.h"
+#include "net/event_loop.h"
 
 namespace tsdbd::http {
 
@@ -40,19 +41,14 @@ struct Connection::InflateJob {
   Refusal refusal;
 };
 
-Connection::Connection(EventLoop* loop, size_t index)
-    : loop_(loop),
-      index_(index),
-      socket_(this),
-      parser_(loop->state().options.max_head_bytes, loop->state().body_pool),
+Connection::Connection(net::EventLoop* loop, ServerState* server)
+    : net::Connection(loop),
+      server_(server),
+      loop_state_(&server->loops[loop->index()]),
+      parser_(server->options.max_head_bytes, server->body_pool),
       since_ms_(loop->now_ms()) {}
 
 Connection::~Connection() = default;
-
-void Connection::Open(int descriptor) {
-  socket_.Open(loop_->uv_loop(), descriptor);
-  socket_.SetReading(true);
-}
 
 std::span<char> Connection::ReadSpace() {
   if (phase_ == Phase::kReading && pending_bytes() == 0) {
@@ -64,7 +60,7 @@ std::span<char> Connection::ReadSpace() {
 }
 
 void Connection::OnRead(std::span<char> bytes) {
-  LoopCounters::Add(&loop_->mutable_counters()->received_bytes, bytes.size());
+  loop_->counters().received_bytes.Add(bytes.size());
   window_bytes_ += bytes.size();
   std::string_view input(bytes.data(), bytes.size());
   if (bytes.data() != loop_->read_buffer().data()) {
@@ -94,16 +90,6 @@ void Connection::OnWritten() {
   }
   ProcessPending();
   Settle();
-}
-
-void Connection::OnOutput(const std::shared_ptr<Exchange>& exchange) {
-  Connection* self = exchange->connection_;
-  if (self == nullptr || self->exchange_ != exchange || !exchange->has_output()) {
-    return;
-  }
-  self->TakeOutput();
-  self->ProcessPending();
-  self->Settle();
 }
 
 void Connection::ProcessPending() {
@@ -150,8 +136,8 @@ bool Connection::HandleEvent(RequestParser::Event event, bool is_body_here) {
 }
 
 void Connection::HandleHead(bool is_body_here) {
-  const ServerOptions& options = loop_->state().options;
-  HeadDecision decision = loop_->state().on_head(parser_.request());
+  const ServerOptions& options = server_->options;
+  HeadDecision decision = server_->on_head(parser_.request());
   if (decision.handler == nullptr) {
     Answer answer = HasNoBody(decision.status)
                         ? Answer{.status = decision.status}
@@ -219,12 +205,10 @@ void Connection::OnInflated(std::unique_ptr<Request> request, Refusal refusal) {
 }
 
 void Connection::Dispatch(std::unique_ptr<Request> request) {
-  const ServerOptions& options = loop_->state().options;
-  LoopCounters::Add(&loop_->mutable_counters()->requests);
-  exchange_ =
-      std::make_shared<Exchange>(std::move(request), loop_->mailbox(),
-                                 AnswerRules{options.max_stream_bytes, options.min_gzip_bytes});
-  exchange_->connection_ = this;
+  const ServerOptions& options = server_->options;
+  loop_state_->requests.Add();
+  exchange_ = std::make_shared<Exchange>(
+      std::move(request), link_, AnswerRules{options.max_stream_bytes, options.min_gzip_bytes});
   phase_ = Phase::kAnswering;
   is_answer_begun_ = false;
   if (is_input_ended_) {
@@ -299,10 +283,10 @@ void Connection::SendHead(const Answer& answer, AnswerFraming framing, const Req
                     .length_bytes = answer.body.size(),
                     .is_http_1_0 = request != nullptr && request->is_http_1_0(),
                     .keep_alive = keep_alive_,
-                    .date = loop_->date()},
+                    .date = loop_state_->Date()},
                    &bytes);
   socket_.SendSmall(bytes);
-  LoopCounters::Add(&loop_->mutable_counters()->answers_by_class[answer.status / 100]);
+  loop_state_->answers_by_class[answer.status / 100].Add();
 }
 
 void Connection::SendChunk(std::string bytes) {
@@ -312,14 +296,13 @@ void Connection::SendChunk(std::string bytes) {
 }
 
 void Connection::FinishAnswer() {
-  exchange_->connection_ = nullptr;
   exchange_.reset();
   phase_ = Phase::kReading;
   since_ms_ = loop_->now_ms();
 }
 
 void Connection::SendOwnAnswer(Answer answer, const Request* request, bool close) {
-  LoopCounters::Add(&loop_->mutable_counters()->refused_requests);
+  loop_state_->refused_requests.Add();
   SendHead(answer, AnswerFraming::kLength, close ? nullptr : request);
   if (request == nullptr || request->method() != Method::kHead) {
     socket_.SendBody(std::move(answer.body));
@@ -330,7 +313,7 @@ void Connection::SendOwnAnswer(Answer answer, const Request* request, bool close
 }
 
 void Connection::Refuse(Refusal refusal) {
-  Answer answer = loop_->state().options.error_answer(refusal.status, refusal.reason);
+  Answer answer = server_->options.error_answer(refusal.status, refusal.reason);
   if (refusal.status == 503) {
     answer.headers.push_back({"Retry-After", "1"});
   } else if (refusal.status == 415) {
@@ -342,7 +325,7 @@ void Connection::Refuse(Refusal refusal) {
 void Connection::StartLingering() {
   phase_ = Phase::kLingering;
   since_ms_ = loop_->now_ms();
-  linger_end_ms_ = since_ms_ + static_cast<uint64_t>(loop_->state().options.progress_timeout_ms);
+  linger_end_ms_ = since_ms_ + static_cast<uint64_t>(server_->options.progress_timeout_ms);
   parser_.TakeRequest();
 }
 
@@ -380,12 +363,6 @@ void Connection::Settle() {
   socket_.SetReading(!is_input_ended_ && pending_bytes() < kMaxPendingBytes);
 }
 
-void Connection::CountSent() {
-  const uint64_t sent_bytes = socket_.sent_bytes();
-  LoopCounters::Add(&loop_->mutable_counters()->sent_bytes, sent_bytes - counted_sent_bytes_);
-  counted_sent_bytes_ = sent_bytes;
-}
-
 bool Connection::IsChoked() {
   if (socket_.unsent_bytes() > kMaxUnsentBytes) {
     socket_.Flush();
@@ -412,7 +389,7 @@ void Connection::CheckTimeouts(uint64_t now_ms) {
 }
 
 void Connection::CheckWriteStall(uint64_t now_ms) {
-  const auto limit_ms = static_cast<uint64_t>(loop_->state().options.write_stall_timeout_ms);
+  const auto limit_ms = static_cast<uint64_t>(server_->options.write_stall_timeout_ms);
   if (now_ms - unsent_since_ms_ <= limit_ms) {
     return;
   }
@@ -422,16 +399,16 @@ void Connection::CheckWriteStall(uint64_t now_ms) {
     unsent_acknowledged_bytes_ = acknowledged_bytes;
     return;
   }
-  LoopCounters::Add(&loop_->mutable_counters()->connections_timed_out);
+  loop_->counters().connections_timed_out.Add();
   socket_.CloseWithReset();
 }
 
 void Connection::CheckReadTimeouts(uint64_t now_ms) {
-  const ServerOptions& options = loop_->state().options;
+  const ServerOptions& options = server_->options;
   const uint64_t waited_ms = now_ms - since_ms_;
   if (IsIdle()) {
     if (waited_ms > static_cast<uint64_t>(options.idle_timeout_ms)) {
-      LoopCounters::Add(&loop_->mutable_counters()->connections_timed_out);
+      loop_->counters().connections_timed_out.Add();
       Close();
     }
     return;
@@ -444,7 +421,7 @@ void Connection::CheckReadTimeouts(uint64_t now_ms) {
     window_bytes_ = 0;
     return;
   }
-  LoopCounters::Add(&loop_->mutable_counters()->connections_timed_out);
+  loop_->counters().connections_timed_out.Add();
   Refuse({408, "the request came too slowly"});
   Settle();
 }
@@ -458,12 +435,7 @@ void Connection::BeginStop() {
   }
 }
 
-void Connection::Close() {
-  socket_.Close();
-}
-
 void Connection::OnClosed() {
-  CountSent();
   if (inflate_job_ != nullptr) {
     inflate_job_->connection = nullptr;
   }
@@ -473,7 +445,7 @@ void Connection::OnClosed() {
   for (const std::function<void()>& callback : on_sent_) {
     callback();
   }
-  loop_->Remove(this);
+  Release();
 }
 
 }  // namespace tsdbd::http

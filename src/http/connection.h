@@ -20,47 +20,38 @@
 #include <string_view>
 #include <vector>
 
-#include <uv.h>
-
 #include "http/answer_head.h"
 #include "http/exchange.h"
 #include "http/request_parser.h"
 #include "http/router.h"
-#include "http/socket.h"
+#include "net/connection.h"
 
 namespace tsdbd::http {
 
-class EventLoop;
+struct LoopState;
+struct ServerState;
 
-class Connection final : public SocketEvents {
+class Connection final : public net::Connection {
  public:
-  // `index`: where the loop keeps it.
-  Connection(EventLoop* loop, size_t index);
+  // `server` outlives it.
+  Connection(net::EventLoop* loop, ServerState* server);
   ~Connection() override;
 
-  void Open(int descriptor);
-
-  size_t index() const { return index_; }
-  void set_index(size_t index) { index_ = index; }
-
-  // From the mailbox. Does nothing if the exchange is no longer this connection's.
-  static void OnOutput(const std::shared_ptr<Exchange>& exchange);
-
-  void CheckTimeouts(uint64_t now_ms);
-  // The server stops: closes if idle, otherwise after the current answer.
-  void BeginStop();
-  void Close();
+  // The exchange has output.
+  void OnWake() override { OnWritten(); }
+  void CheckTimeouts(uint64_t now_ms) override;
+  // Closes if idle, otherwise after the current answer.
+  void BeginStop() override;
 
  private:
   enum class Phase : uint8_t { kReading, kInflating, kAnswering, kLingering };
   struct InflateJob;
 
-  // SocketEvents
+  // net::SocketEvents
   std::span<char> ReadSpace() override;
   void OnRead(std::span<char> bytes) override;
   void OnEndOfInput() override;
   void OnWritten() override;
-  void OnBroken() override { Close(); }
   void OnClosed() override;
 
   // Requests.
@@ -87,16 +78,14 @@ class Connection final : public SocketEvents {
 
   // Sends what can be sent and brings the socket into line with the phase; after every event.
   void Settle();
-  void CountSent();
   bool IsChoked();
   bool IsIdle() const;
   void CheckWriteStall(uint64_t now_ms);
   void CheckReadTimeouts(uint64_t now_ms);
   size_t pending_bytes() const { return pending_.size() - pending_offset_; }
 
-  EventLoop* const loop_;
-  size_t index_;
-  Socket socket_;
+  const ServerState* const server_;
+  LoopState* const loop_state_;
   RequestParser parser_;
 
   Phase phase_ = Phase::kReading;
@@ -117,7 +106,6 @@ class Connection final : public SocketEvents {
   bool has_unsent_ = false;                 // as of the last Settle
   uint64_t unsent_since_ms_ = 0;            // when the window for taking the next KiB began
   uint64_t unsent_acknowledged_bytes_ = 0;  // at that time
-  uint64_t counted_sent_bytes_ = 0;
 };
 
 }  // namespace tsdbd::http

@@ -5,8 +5,8 @@
 #include "common/check.h"
 #include "http/answer_head.h"
 #include "http/compression.h"
-#include "http/mailbox.h"
 #include "http/text.h"
+#include "net/event_loop.h"
 
 namespace tsdbd::http {
 
@@ -32,9 +32,9 @@ void RunIfSet(const std::function<void()>& callback) {
 
 }  // namespace
 
-Exchange::Exchange(std::unique_ptr<Request> request, std::shared_ptr<Mailbox> mailbox,
+Exchange::Exchange(std::unique_ptr<Request> request, std::shared_ptr<net::Link> link,
                    AnswerRules rules)
-    : request_(std::move(request)), mailbox_(std::move(mailbox)), rules_(rules) {}
+    : request_(std::move(request)), link_(std::move(link)), rules_(rules) {}
 
 Exchange::~Exchange() = default;
 
@@ -93,7 +93,7 @@ bool Exchange::Write(std::string_view bytes) {
     MutexLock lock(&mutex_);
     CHECK(state_ == State::kStreaming);
     while (stream_.size() >= rules_.max_stream_bytes && !disconnected_ &&
-           !Mailbox::IsLoopThread()) {
+           !net::EventLoop::IsLoopThread()) {
       drained_.Wait(&mutex_);
     }
     if (disconnected_) {
@@ -210,7 +210,6 @@ void Exchange::Cancel() {
 }
 
 void Exchange::Disconnect() {
-  connection_ = nullptr;
   std::function<void()> on_sent;
   {
     MutexLock lock(&mutex_);
@@ -239,10 +238,6 @@ bool Exchange::NeedsPost() {
   }
   posted_ = true;
   return true;
-}
-
-void Exchange::Post() {
-  mailbox_->PostExchange(shared_from_this());
 }
 
 bool Exchange::ShouldGzip(const Answer& answer) const {

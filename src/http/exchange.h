@@ -29,12 +29,12 @@
 
 #include "common/mutex.h"
 #include "http/request.h"
+#include "net/mailbox.h"
 
 namespace tsdbd::http {
 
 class Connection;
 class GzipStream;
-class Mailbox;
 
 struct HeaderField {
   std::string name;
@@ -55,9 +55,9 @@ struct AnswerRules {
   size_t min_gzip_bytes = 0;
 };
 
-class Exchange : public std::enable_shared_from_this<Exchange> {
+class Exchange {
  public:
-  Exchange(std::unique_ptr<Request> request, std::shared_ptr<Mailbox> mailbox, AnswerRules rules);
+  Exchange(std::unique_ptr<Request> request, std::shared_ptr<net::Link> link, AnswerRules rules);
   ~Exchange();
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
@@ -124,16 +124,13 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void Abandon() EXCLUDES(mutex_);
   // True if the caller must tell the loop, after unlocking.
   bool NeedsPost() REQUIRES(mutex_);
-  void Post();
+  void Post() { link_->Wake(); }
   bool ShouldGzip(const Answer& answer) const;
 
   // Constant after construction.
   const std::unique_ptr<Request> request_;
-  const std::shared_ptr<Mailbox> mailbox_;
+  const std::shared_ptr<net::Link> link_;
   const AnswerRules rules_;
-
-  // Loop thread only: null once the connection is closed.
-  Connection* connection_ = nullptr;
 
   // The thread that answers.
   std::unique_ptr<GzipStream> gzip_;

@@ -1,7 +1,6 @@
 #pragma once
-// Server: HTTP/1.0 and 1.1 on libuv and llhttp. One event loop per core; every loop has its own
-// listening socket on the same port (SO_REUSEPORT), and a new connection goes to the loop that has
-// the fewest. Knows nothing of databases: see exchange.h for handlers, router.h for routes.
+// Server: HTTP/1.0 and 1.1, parsed by llhttp, on the event loops of net/server.h. Knows nothing of
+// databases: see exchange.h for handlers, router.h for routes.
 //
 // A connection handles one request at a time: only requests with safe methods might run in parallel
 // (RFC 9112, 9.3.2), and a client that pipelines a write and a query wants the query to see the
@@ -20,16 +19,14 @@
 #include "common/status.h"
 #include "http/exchange.h"
 #include "http/router.h"
+#include "net/server.h"
 
 namespace tsdbd::http {
 
-struct ServerOptions {
-  // An address or a name. Loopback unless told otherwise: the server has no authentication.
-  std::string host = "127.0.0.1";
-  // 0: any free port, see Server::port().
-  uint16_t port = 8086;
-  // 0: one per core.
-  int loop_count = 0;
+// By default on loopback: the server has no authentication. A connection takes 8 KiB at most while
+// idle.
+struct ServerOptions : net::ServerOptions {
+  ServerOptions() { port = 8086; }
 
   // Request line and headers. Cookies and long PromQL in a URL fit; more belongs into a body.
   size_t max_head_bytes = size_t{32} << 10;
@@ -40,8 +37,6 @@ struct ServerOptions {
   size_t max_bodies_total_bytes = size_t{256} << 20;
   // What a streamed answer may be ahead of its client, per connection.
   size_t max_stream_bytes = size_t{1} << 20;
-  // Over all loops. 8 KiB each at most while idle.
-  int max_connections = 10'000;
 
   // Between two requests. Longer than the 60 s after which most clients and proxies drop theirs, so
   // that it is rarely the server who closes under a client that is about to send.
@@ -51,8 +46,6 @@ struct ServerOptions {
   int64_t progress_timeout_ms = 10'000;
   // For a client to take the next KiB of an answer. Longer: a paused reader is common (a pager).
   int64_t write_stall_timeout_ms = 30'000;
-  // What Stop() gives answers in flight.
-  int64_t shutdown_grace_ms = 10'000;
 
   // Answers below this size are sent as they are: they fit one packet anyway.
   size_t min_gzip_bytes = size_t{1} << 10;
@@ -65,21 +58,13 @@ struct ServerOptions {
 };
 
 // Counts since the start, except where "now" is said.
-struct ServerStatistics {
-  uint64_t connections_open = 0;  // now
-  uint64_t connections_accepted = 0;
-  uint64_t connections_refused = 0;  // over max_connections
-  uint64_t accept_failures = 0;      // out of descriptors or memory
-  uint64_t connections_timed_out = 0;
+struct ServerStatistics : net::ServerStatistics {
   uint64_t requests = 0;              // complete ones, handed to a handler
   uint64_t refused_requests = 0;      // answered by the server itself
   uint64_t answers_by_class[6] = {};  // [2]: 2xx, ...
-  uint64_t received_bytes = 0;
-  uint64_t sent_bytes = 0;
-  uint64_t bodies_bytes = 0;  // now
+  uint64_t bodies_bytes = 0;          // now
 };
 
-class EventLoop;
 struct ServerState;
 
 class Server {
@@ -93,19 +78,18 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // Binds and starts the loops. Errors name the address.
-  Status Start();
+  Status Start() { return server_.Start(); }
   // The port it listens on, after Start.
-  uint16_t port() const { return port_; }
+  uint16_t port() const { return server_.port(); }
   // Stops accepting, closes idle connections, lets answers in flight finish for shutdown_grace_ms,
   // closes what is left. Handlers may still hold exchanges after that.
-  void Stop();
+  void Stop() { server_.Stop(); }
 
   ServerStatistics statistics() const;
 
  private:
   const std::unique_ptr<ServerState> state_;
-  std::vector<std::unique_ptr<EventLoop>> loops_;
-  uint16_t port_ = 0;
+  net::Server server_;
 };
 
 }  // namespace tsdbd::http

@@ -10,8 +10,9 @@
 #include <sys/socket.h>
 
 #include "common/stages.h"
-#include "resp/event_loop.h"
+#include "net/event_loop.h"
 #include "resp/reply_writer.h"
+#include "resp/server_state.h"
 
 namespace tsdbd::resp {
 
@@ -65,7 +66,7 @@ void SetKeepAlive(int descriptor) {
 }  // namespace
 
 struct Connection::Job {
-  explicit Job(std::shared_ptr<ConnectionLink> link) : replies(std::move(link)) {}
+  explicit Job(std::shared_ptr<net::Link> link) : replies(std::move(link)) {}
 
   CommandBatch batch;
   size_t input_bytes = 0;  // of the whole batch
@@ -74,24 +75,22 @@ struct Connection::Job {
   std::atomic<bool> is_done = false;
 };
 
-Connection::Connection(EventLoop* loop, size_t index)
-    : loop_(loop),
-      index_(index),
-      socket_(this),
-      link_(std::make_shared<ConnectionLink>(loop->mailbox(), this)),
-      buffer_(&loop->state().input_budget),
+Connection::Connection(net::EventLoop* loop, ServerState* server)
+    : net::Connection(loop),
+      server_(server),
+      loop_state_(&server->loops[loop->index()]),
+      buffer_(&server->input_budget),
       replies_(link_) {}
 
 Connection::~Connection() = default;
 
 void Connection::Open(int descriptor) {
   SetKeepAlive(descriptor);
-  session_ = loop_->state().service->Connect(PeerOf(descriptor));
-  parser_.set_limits(loop_->state().options.request_limits, /*is_trusted=*/true);
+  session_ = server_->service->Connect(PeerOf(descriptor));
+  parser_.set_limits(server_->options.request_limits, /*is_trusted=*/true);
   TakeTrust();
   RestartProgress();
-  socket_.Open(loop_->uv_loop(), descriptor);
-  socket_.SetReading(true);
+  net::Connection::Open(descriptor);
 }
 
 std::span<char> Connection::ReadSpace() {
@@ -102,7 +101,7 @@ std::span<char> Connection::ReadSpace() {
 }
 
 void Connection::OnRead(std::span<char> bytes) {
-  LoopCounters::Add(&loop_->mutable_counters()->received_bytes, bytes.size());
+  loop_->counters().received_bytes.Add(bytes.size());
   progress_bytes_ += bytes.size();
   if (is_ending_) {
     return;
@@ -135,8 +134,7 @@ void Connection::OnWake() {
   if (job_ != nullptr && job_->is_done.load(std::memory_order_acquire)) {
     FinishJob();
     if (is_closed_) {
-      link_->Cut();
-      loop_->Remove(this);
+      Release();
       return;
     }
   }
@@ -154,7 +152,7 @@ void Connection::ProcessBuffer() {
 
 size_t Connection::Process(std::string_view input) {
   size_t taken = 0;
-  CommandBatch* const batch = loop_->batch();
+  CommandBatch* const batch = &loop_state_->batch;
   is_stalled_ = false;
   while (!is_ending_ && !must_move_ && taken < input.size()) {
     if (IsChoked()) {
@@ -179,7 +177,7 @@ size_t Connection::Process(std::string_view input) {
     }
     taken += parsed;
     if (parser_.has_failed()) {
-      LoopCounters::Add(&loop_->mutable_counters()->protocol_errors);
+      loop_state_->protocol_errors.Add();
       RefuseInput(fmt::format("ERR {}", parser_.error()));
     } else if (batch->size() < max_commands) {
       break;  // what is left is the beginning of a command
@@ -189,12 +187,12 @@ size_t Connection::Process(std::string_view input) {
 }
 
 bool Connection::ExecuteBatch(const CommandBatch& batch, size_t* executed) {
-  replies_.text()->swap(loop_->reply_buffer());
+  replies_.text()->swap(loop_state_->reply_buffer);
   const Session::Progress progress = session_->Execute(batch, Place::kLoop, &replies_);
   QueueReplies(&replies_);
-  replies_.text()->swap(loop_->reply_buffer());
-  if (loop_->reply_buffer().capacity() > kMaxKeptReplyBytes) {
-    std::string().swap(loop_->reply_buffer());
+  replies_.text()->swap(loop_state_->reply_buffer);
+  if (loop_state_->reply_buffer.capacity() > kMaxKeptReplyBytes) {
+    std::string().swap(loop_state_->reply_buffer);
   }
   RestartProgress();
   *executed = progress.executed;
@@ -207,7 +205,7 @@ bool Connection::ExecuteBatch(const CommandBatch& batch, size_t* executed) {
 void Connection::TakeTrust() {
   if (is_trusted_ != session_->is_trusted()) {
     is_trusted_ = session_->is_trusted();
-    parser_.set_limits(is_trusted_ ? loop_->state().options.request_limits : kUntrustedLimits,
+    parser_.set_limits(is_trusted_ ? server_->options.request_limits : kUntrustedLimits,
                        is_trusted_);
   }
 }
@@ -224,9 +222,9 @@ void Connection::StartJob() {
   job_->input_bytes =
       parser_.Parse(buffer_.contents(), is_trusted_ ? kMaxBatchCommands : 1, &job_->batch);
   // It begins with the command that had to move, so there is one.
-  const bool is_accepted = loop_->state().pool->TrySubmit([this, job = job_.get()] {
+  const bool is_accepted = server_->pool.TrySubmit([this, job = job_.get()] {
     // The connection stays until OnWake finds the job done.
-    const std::shared_ptr<ConnectionLink> link = link_;
+    const std::shared_ptr<net::Link> link = link_;
     job->executed = session_->Execute(job->batch, Place::kPool, &job->replies).executed;
     job->is_done.store(true, std::memory_order_release);
     link->Wake();
@@ -250,7 +248,7 @@ void Connection::FinishJob() {
   TakeTrust();
   buffer_.Consume(taken);
   if (parser_.has_failed() && !is_ending_) {
-    LoopCounters::Add(&loop_->mutable_counters()->protocol_errors);
+    loop_state_->protocol_errors.Add();
     RefuseInput(fmt::format("ERR {}", parser_.error()));
   }
 }
@@ -317,12 +315,6 @@ void Connection::SettleEnd() {
   socket_.SetReading(!is_input_ended_);
 }
 
-void Connection::CountSent() {
-  const uint64_t sent_bytes = socket_.sent_bytes();
-  LoopCounters::Add(&loop_->mutable_counters()->sent_bytes, sent_bytes - counted_sent_bytes_);
-  counted_sent_bytes_ = sent_bytes;
-}
-
 bool Connection::IsChoked() {
   return socket_.is_closing() || waiting_.size() > kMaxWaitingParts ||
          waiting_bytes_ + socket_.unsent_bytes() > kMaxUnsentBytes;
@@ -339,8 +331,8 @@ void Connection::CheckTimeouts(uint64_t now_ms) {
   if (!awaits_rest || progress_bytes_ >= kMinProgressBytes) {
     RestartProgress();
   } else if (now_ms - progress_since_ms_ >
-             static_cast<uint64_t>(loop_->state().options.progress_timeout_ms)) {
-    LoopCounters::Add(&loop_->mutable_counters()->connections_timed_out);
+             static_cast<uint64_t>(server_->options.progress_timeout_ms)) {
+    loop_->counters().connections_timed_out.Add();
     RefuseInput("ERR the request came too slowly");
     buffer_.Consume(buffer_.contents().size());
     Settle();
@@ -357,18 +349,12 @@ void Connection::BeginStop() {
   Settle();
 }
 
-void Connection::Close() {
-  socket_.Close();
-}
-
 void Connection::OnClosed() {
-  CountSent();
-  if (job_ != nullptr) {
+  if (job_ == nullptr) {
+    Release();
+  } else {
     is_closed_ = true;
-    return;
   }
-  link_->Cut();
-  loop_->Remove(this);
 }
 
 }  // namespace tsdbd::resp

@@ -20,44 +20,38 @@
 #include <string>
 #include <string_view>
 
-#include "http/socket.h"
+#include "net/connection.h"
 #include "resp/input_buffer.h"
-#include "resp/mailbox.h"
 #include "resp/replies.h"
 #include "resp/request_parser.h"
 #include "resp/session.h"
 
 namespace tsdbd::resp {
 
-class EventLoop;
+struct LoopState;
+struct ServerState;
 
-class Connection final : public http::SocketEvents {
+class Connection final : public net::Connection {
  public:
-  // `index`: where the loop keeps it.
-  Connection(EventLoop* loop, size_t index);
+  // `server` outlives it.
+  Connection(net::EventLoop* loop, ServerState* server);
   ~Connection() override;
 
-  void Open(int descriptor);
-
-  size_t index() const { return index_; }
-  void set_index(size_t index) { index_ = index; }
-
-  // From the mailbox: replies can be sent, or the job is done.
-  void OnWake();
-  void CheckTimeouts(uint64_t now_ms);
+  void Open(int descriptor) override;
+  // Replies can be sent, or the job is done.
+  void OnWake() override;
+  void CheckTimeouts(uint64_t now_ms) override;
   // Executes nothing more, and closes when the replies of what it has executed are sent.
-  void BeginStop();
-  void Close();
+  void BeginStop() override;
 
  private:
   struct Job;
 
-  // SocketEvents
+  // net::SocketEvents
   std::span<char> ReadSpace() override;
   void OnRead(std::span<char> bytes) override;
   void OnEndOfInput() override;
   void OnWritten() override;
-  void OnBroken() override { Close(); }
   void OnClosed() override;
 
   // Executes what it can of `input`; returns how much of it is done with.
@@ -76,14 +70,11 @@ class Connection final : public http::SocketEvents {
   // Sends what can be sent and brings the socket into line; after every event.
   void Settle();
   void SettleEnd();
-  void CountSent();
   bool IsChoked();
   void RestartProgress();
 
-  EventLoop* const loop_;
-  size_t index_;
-  http::Socket socket_;
-  const std::shared_ptr<ConnectionLink> link_;
+  ServerState* const server_;
+  LoopState* const loop_state_;
   std::unique_ptr<Session> session_;
   RequestParser parser_;
   InputBuffer buffer_;  // empty while a read is parsed where it lies
@@ -103,7 +94,6 @@ class Connection final : public http::SocketEvents {
   uint64_t linger_end_ms_ = 0;
   uint64_t progress_since_ms_ = 0;  // when the current wait for more of a request began
   uint64_t progress_bytes_ = 0;     // received since then
-  uint64_t counted_sent_bytes_ = 0;
 };
 
 }  // namespace tsdbd::resp

@@ -15,13 +15,13 @@
 #include <vector>
 
 #include "common/check.h"
-#include "resp/mailbox.h"
+#include "net/mailbox.h"
 
 namespace tsdbd::resp {
 
 class Completion {
  public:
-  explicit Completion(std::shared_ptr<ConnectionLink> link) : link_(std::move(link)) {}
+  explicit Completion(std::shared_ptr<net::Link> link) : link_(std::move(link)) {}
 
   void Succeed() { Finish({}); }
   // `error`: "ERR ...", sent instead of each of the replies.
@@ -51,7 +51,7 @@ class Completion {
     }
   }
 
-  const std::shared_ptr<ConnectionLink> link_;  // null: nobody needs to be woken
+  const std::shared_ptr<net::Link> link_;  // null: nobody needs to be woken
   std::string error_;
   std::atomic<State> state_ = State::kOpen;
 };
@@ -67,7 +67,7 @@ class Replies {
     bool is_ready() const { return completion == nullptr || completion->is_done(); }
   };
 
-  explicit Replies(std::shared_ptr<ConnectionLink> link) : link_(std::move(link)) {}
+  explicit Replies(std::shared_ptr<net::Link> link) : link_(std::move(link)) {}
 
   // Where the next reply is written that waits for nothing of its own.
   std::string* text() { return &text_; }
@@ -91,7 +91,7 @@ class Replies {
   static std::string BytesOf(Part part);
 
  private:
-  const std::shared_ptr<ConnectionLink> link_;
+  const std::shared_ptr<net::Link> link_;
   std::vector<Part> parts_;
   size_t part_bytes_ = 0;
   std::string text_;  // behind parts_

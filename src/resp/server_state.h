@@ -1,44 +1,44 @@
 #pragma once
-// ServerState: what the loops of one server share. Constant while they run, except for the counts.
+// ServerState: what the loops of one server share; LoopState: what the connections of one loop do.
+//
+// Threads: ServerState may be used from any thread; a LoopState is its loop's, and its counter may
+// be read by any thread.
 
-#include <atomic>
-#include <cstdint>
+#include <cstddef>
+#include <string>
 #include <vector>
 
 #include "common/thread_pool.h"
+#include "net/counters.h"
 #include "resp/input_buffer.h"
 #include "resp/server.h"
 
 namespace tsdbd::resp {
 
+// In cache lines that no other loop writes.
+struct alignas(64) LoopState {
+  net::Counter protocol_errors;
+  // Used up within one event: the commands in what is read, their replies.
+  CommandBatch batch;
+  std::string reply_buffer;
+};
+
 struct ServerState {
   ServerState(ServerOptions server_options, Service* server_service)
       : options(std::move(server_options)),
         service(server_service),
-        input_budget(options.max_input_bytes) {}
+        pool({.name = "resp-pool",
+              .thread_count = options.pool_thread_count,
+              // A connection has one job at most, so no job is ever refused.
+              .queue_capacity = static_cast<size_t>(options.max_connections)}),
+        input_budget(options.max_input_bytes),
+        loops(net::LoopCount(options)) {}
 
   const ServerOptions options;
   Service* const service;
-  ThreadPool* pool = nullptr;
-  std::vector<EventLoop*> loops;
-
+  ThreadPool pool;
   MemoryBudget input_budget;
-  std::atomic<int> open_connections = 0;
-};
-
-// Written by one loop's thread only, read by whoever asks: plain stores, no locked instructions.
-struct alignas(64) LoopCounters {
-  using Counter = std::atomic<uint64_t>;
-  static void Add(Counter* counter, uint64_t count = 1) {
-    counter->store(counter->load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
-  }
-
-  Counter connections_accepted = 0;
-  Counter connections_refused = 0;
-  Counter connections_timed_out = 0;
-  Counter protocol_errors = 0;
-  Counter received_bytes = 0;
-  Counter sent_bytes = 0;
+  std::vector<LoopState> loops;  // by the loop's index
 };
 
 }  // namespace tsdbd::resp

@@ -1,12 +1,12 @@
-#include "resp/mailbox.h"
+#include "net/mailbox.h"
 
 #include <utility>
 
 #include <uv.h>
 
-namespace tsdbd::resp {
+namespace tsdbd::net {
 
-void Mailbox::PostLink(std::shared_ptr<ConnectionLink> link) {
+void Mailbox::PostLink(std::shared_ptr<Link> link) {
   MutexLock lock(&mutex_);
   if (wake_up_ != nullptr) {
     mail_.links.push_back(std::move(link));
@@ -55,4 +55,4 @@ void Mailbox::WakeUp() {
   }
 }
 
-}  // namespace tsdbd::resp
+}  // namespace tsdbd::net

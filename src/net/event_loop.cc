@@ -1,6 +1,7 @@
-#include "resp/event_loop.h"
+#include "net/event_loop.h"
 
 #include <cerrno>
+#include <string>
 #include <utility>
 
 #include <pthread.h>
@@ -9,24 +10,21 @@
 #include <unistd.h>
 
 #include "common/check.h"
-#include "resp/connection.h"
 
-namespace tsdbd::resp {
+namespace tsdbd::net {
 
 namespace {
 
-// One read takes at most this much; should stay in the core's cache.
+// One read takes at most this much where the connection has no place of its own for it. Should stay
+// in the core's cache.
 constexpr size_t kReadBufferBytes = size_t{64} << 10;
 // Accepted before the loop looks at its connections again.
 constexpr int kMaxAcceptsAtOnce = 64;
 // After a failed accept (out of descriptors) the loop does not try again at once: it would spin.
 // New connections wait in the kernel meanwhile.
 constexpr uint64_t kAcceptPauseMs = 100;
-// How often connections that end or get on too slowly, and the end of the loop itself, are looked
-// at.
-constexpr uint64_t kTickMs = 200;
 
-constexpr std::string_view kTooManyConnections = "-ERR max number of clients reached\r\n";
+thread_local bool is_loop_thread = false;
 
 bool IsShortage(int error) {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
@@ -41,21 +39,23 @@ void CloseHandle(Handle* handle) {
 
 }  // namespace
 
-EventLoop::EventLoop(ServerState* state, int listener)
+EventLoop::EventLoop(ServerState* state, size_t index, int listener)
     : state_(state),
+      index_(index),
       mailbox_(std::make_shared<Mailbox>()),
       listener_(listener),
       read_buffer_(kReadBufferBytes) {}
 
-StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(ServerState* state, int listener) {
-  std::unique_ptr<EventLoop> loop(new EventLoop(state, listener));
+StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(ServerState* state, size_t index,
+                                                       int listener) {
+  std::unique_ptr<EventLoop> loop(new EventLoop(state, index, listener));
   RETURN_IF_ERROR(loop->Init());
   return loop;
 }
 
 Status EventLoop::Init() {
   if (const int error = uv_loop_init(&loop_); error != 0) {
-    return ErrnoStatus(-error, "event loop", "resp");
+    return ErrnoStatus(-error, "event loop", state_->protocol.name);
   }
   is_initialised_ = true;
   // Of the handles only this one takes descriptors.
@@ -63,7 +63,7 @@ Status EventLoop::Init() {
     static_cast<EventLoop*>(handle->data)->OnMail();
   });
   if (error != 0) {
-    return ErrnoStatus(-error, "event loop", "resp");
+    return ErrnoStatus(-error, "event loop", state_->protocol.name);
   }
   CHECK(uv_poll_init(&loop_, &listener_poll_, listener_) == 0);
   CHECK(uv_timer_init(&loop_, &accept_timer_) == 0);
@@ -102,9 +102,14 @@ void EventLoop::Run() {
   sigset_t all_signals;
   sigfillset(&all_signals);
   pthread_sigmask(SIG_BLOCK, &all_signals, nullptr);
-  pthread_setname_np(pthread_self(), "resp");
+  pthread_setname_np(pthread_self(), std::string(state_->protocol.name).c_str());
+  is_loop_thread = true;
   WatchListener();
   uv_run(&loop_, UV_RUN_DEFAULT);
+}
+
+bool EventLoop::IsLoopThread() {
+  return is_loop_thread;
 }
 
 void EventLoop::WatchListener() {
@@ -118,7 +123,7 @@ void EventLoop::OnMail() {
   for (const int socket : mail.sockets) {
     Adopt(socket);
   }
-  for (const std::shared_ptr<ConnectionLink>& link : mail.links) {
+  for (const std::shared_ptr<Link>& link : mail.links) {
     if (Connection* const connection = link->Receive()) {
       connection->OnWake();
     }
@@ -144,6 +149,7 @@ void EventLoop::AcceptAll() {
 }
 
 void EventLoop::OnAcceptFailed() {
+  counters_.accept_failures.Add();
   uv_poll_stop(&listener_poll_);
   const auto resume = [](uv_timer_t* handle) {
     static_cast<EventLoop*>(handle->data)->WatchListener();
@@ -152,13 +158,13 @@ void EventLoop::OnAcceptFailed() {
 }
 
 void EventLoop::Assign(int socket) {
-  LoopCounters::Add(&counters_.connections_accepted);
+  counters_.connections_accepted.Add();
   if (state_->open_connections.fetch_add(1) >= state_->options.max_connections) {
     state_->open_connections.fetch_sub(1);
-    LoopCounters::Add(&counters_.connections_refused);
-    // Fits the empty send buffer of a new socket; whoever does not get it sees the close.
-    (void)send(socket, kTooManyConnections.data(), kTooManyConnections.size(),
-               MSG_DONTWAIT | MSG_NOSIGNAL);
+    counters_.connections_refused.Add();
+    // Whoever does not get it sees the close.
+    const std::string_view answer = state_->protocol.full_answer;
+    (void)send(socket, answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     close(socket);
     return;
   }
@@ -175,35 +181,38 @@ void EventLoop::Assign(int socket) {
     Adopt(socket);
   } else if (!target->mailbox_->PostSocket(socket)) {
     close(socket);
-    target->Release();
+    target->Leave();
   }
 }
 
 void EventLoop::Adopt(int socket) {
   if (is_stopping_) {
     close(socket);
-    Release();
+    Leave();
     return;
   }
   if (connections_.empty()) {
+    const uint64_t tick_ms = state_->protocol.tick_ms;
     const auto tick = [](uv_timer_t* handle) { static_cast<EventLoop*>(handle->data)->OnTick(); };
-    uv_timer_start(&tick_timer_, tick, kTickMs, kTickMs);
+    uv_timer_start(&tick_timer_, tick, tick_ms, tick_ms);
   }
-  connections_.push_back(std::make_unique<Connection>(this, connections_.size()));
+  std::unique_ptr<Connection> connection = state_->protocol.new_connection(this);
+  connection->index_ = connections_.size();
+  connections_.push_back(std::move(connection));
   connections_.back()->Open(socket);
 }
 
-void EventLoop::Release() {
+void EventLoop::Leave() {
   load_.fetch_sub(1, std::memory_order_relaxed);
   state_->open_connections.fetch_sub(1);
 }
 
 void EventLoop::Remove(Connection* connection) {
-  const size_t index = connection->index();
+  const size_t index = connection->index_;
   std::swap(connections_[index], connections_.back());
-  connections_[index]->set_index(index);
+  connections_[index]->index_ = index;
   connections_.pop_back();
-  Release();
+  Leave();
   if (connections_.empty()) {
     uv_timer_stop(&tick_timer_);
     FinishIfStopped();
@@ -240,10 +249,10 @@ void EventLoop::FinishIfStopped() {
   mailbox_->Close();
   for (const int socket : mailbox_->Take().sockets) {
     close(socket);
-    Release();
+    Leave();
   }
   CloseHandle(&wake_up_);
   CloseHandle(&tick_timer_);
 }
 
-}  // namespace tsdbd::resp
+}  // namespace tsdbd::net

@@ -1,4 +1,4 @@
-#include "http/socket.h"
+#include "net/socket.h"
 
 #include <algorithm>
 #include <array>
@@ -10,7 +10,7 @@
 
 #include "common/check.h"
 
-namespace tsdbd::http {
+namespace tsdbd::net {
 
 namespace {
 
@@ -207,4 +207,4 @@ void Socket::CloseCallback(uv_handle_t* handle) {
   static_cast<Socket*>(handle->data)->events_->OnClosed();
 }
 
-}  // namespace tsdbd::http
+}  // namespace tsdbd::net

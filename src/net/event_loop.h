@@ -2,77 +2,80 @@
 // EventLoop: a thread with a libuv loop, a listening socket and the connections it serves. One
 // timer looks at all connections a few times a second, instead of a timer for each.
 //
-// Threads: Start, Stop, Join from the server's; load() and counters() from any; all else from its
-// own.
+// Threads: Start, Stop, Join from the server's; load() and counters() from any, the latter to read;
+// all else from its own.
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
-#include <string_view>
 #include <thread>
 #include <vector>
 
 #include <uv.h>
 
 #include "common/status.h"
-#include "http/mailbox.h"
-#include "http/server_state.h"
+#include "net/connection.h"
+#include "net/counters.h"
+#include "net/mailbox.h"
+#include "net/server.h"
 
-namespace tsdbd::http {
-
-class Connection;
+namespace tsdbd::net {
 
 class EventLoop {
  public:
-  // Takes over `listener`, a listening, non-blocking socket. Fails if the process is out of
-  // descriptors.
-  static StatusOr<std::unique_ptr<EventLoop>> Create(ServerState* state, int listener);
+  // The server's loop number `index`. Takes over `listener`, a listening, non-blocking socket.
+  // Fails if the process is out of descriptors.
+  static StatusOr<std::unique_ptr<EventLoop>> Create(ServerState* state, size_t index,
+                                                     int listener);
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
   // At most once; an EventLoop that is never started may be destroyed.
   void Start();
-  // Begins a graceful stop, which ends after shutdown_grace_ms at the latest.
+  // Begins a graceful stop, which ends when the last connection is released: after
+  // shutdown_grace_ms all are closed.
   void Stop() { mailbox_->PostStop(); }
   void Join();
 
   // Connections assigned to it, for balancing.
   int load() const { return load_.load(std::memory_order_relaxed); }
-  const LoopCounters& counters() const { return counters_; }
+  LoopCounters& counters() { return counters_; }
+
+  // Whether this thread runs an event loop: it must not wait then.
+  static bool IsLoopThread();
 
   // For connections.
+  size_t index() const { return index_; }
   uv_loop_t* uv_loop() { return &loop_; }
-  const ServerState& state() const { return *state_; }
-  LoopCounters* mutable_counters() { return &counters_; }
   const std::shared_ptr<Mailbox>& mailbox() const { return mailbox_; }
   // Read into and used up within one event.
   std::span<char> read_buffer() { return read_buffer_; }
   uint64_t now_ms() const { return uv_now(&loop_); }
-  // The time of day for answers, rendered once a second.
-  std::string_view date();
   bool is_stopping() const { return is_stopping_; }
   // The connection is closed. Destroys it.
   void Remove(Connection* connection);
 
  private:
-  EventLoop(ServerState* state, int listener);
+  EventLoop(ServerState* state, size_t index, int listener);
 
   Status Init();
   void Run();
+  void WatchListener();
   void OnMail();
   void AcceptAll();
   void OnAcceptFailed();
   void Assign(int socket);
   void Adopt(int socket);
-  void Release();
-  void CheckTimeouts();
+  void Leave();
+  void OnTick();
   void BeginStop();
   void FinishIfStopped();
 
   ServerState* const state_;
+  const size_t index_;
   const std::shared_ptr<Mailbox> mailbox_;
   std::thread thread_;
 
@@ -85,14 +88,12 @@ class EventLoop {
   uv_async_t wake_up_;
   uv_poll_t listener_poll_;
   uv_timer_t accept_timer_;                               // ends a pause after a failed accept
-  uv_timer_t timeout_timer_;                              // runs while there are connections
+  uv_timer_t tick_timer_;                                 // runs while there are connections
   int listener_;                                          // -1 once closed
   std::vector<std::unique_ptr<Connection>> connections_;  // each knows its index
   std::vector<char> read_buffer_;
-  std::string date_;
-  int64_t date_seconds_ = -1;
   bool is_stopping_ = false;
   uint64_t stop_deadline_ms_ = 0;
 };
 
-}  // namespace tsdbd::http
+}  // namespace tsdbd::net

@@ -1,4 +1,4 @@
-#include "http/listeners.h"
+#include "net/listeners.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-namespace tsdbd::http {
+namespace tsdbd::net {
 
 namespace {
 
@@ -115,4 +115,4 @@ int Listeners::Take(size_t index) {
   return std::exchange(sockets_[index], -1);
 }
 
-}  // namespace tsdbd::http
+}  // namespace tsdbd::net

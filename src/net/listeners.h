@@ -1,6 +1,6 @@
 #pragma once
 // Listening sockets of a server with several event loops: one for each, all on the same port
-// (SO_REUSEPORT). Knows nothing of HTTP.
+// (SO_REUSEPORT).
 
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 #include "common/status.h"
 
-namespace tsdbd::http {
+namespace tsdbd::net {
 
 class Listeners {
  public:
@@ -34,4 +34,4 @@ class Listeners {
   uint16_t port_ = 0;
 };
 
-}  // namespace tsdbd::http
+}  // namespace tsdbd::net

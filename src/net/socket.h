@@ -1,6 +1,6 @@
 #pragma once
 // Socket: a connected TCP socket on a libuv loop: bytes in, an ordered queue of bytes out. Knows
-// nothing of HTTP.
+// nothing of protocols.
 //
 // Threads: the loop's only. Events come from the loop, OnBroken also out of Flush.
 
@@ -13,7 +13,7 @@
 
 #include <uv.h>
 
-namespace tsdbd::http {
+namespace tsdbd::net {
 
 class SocketEvents {
  public:
@@ -93,4 +93,4 @@ class Socket {
   uint64_t flushed_bytes_ = 0;  // ever: given to the kernel or to libuv
 };
 
-}  // namespace tsdbd::http
+}  // namespace tsdbd::net

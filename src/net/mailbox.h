@@ -1,7 +1,7 @@
 #pragma once
-// Mailbox: how other threads reach an event loop; ConnectionLink: how they reach one connection of
-// it. Both outlive what they lead to; what is posted after that is dropped. One wake-up of the loop
-// serves all that was posted until it looks.
+// Mailbox: how other threads reach an event loop; Link: how they reach one connection of it. Both
+// outlive what they lead to; what is posted after that is dropped. One wake-up of the loop serves
+// all that was posted until it looks.
 //
 // Threads: Post* and Wake from any thread; the others from the loop's.
 
@@ -14,24 +14,25 @@
 // Not <uv.h>: its macros (termios) are in the way of those who include this.
 typedef struct uv_async_s uv_async_t;
 
-namespace tsdbd::resp {
+namespace tsdbd::net {
 
 class Connection;
-class ConnectionLink;
+class Link;
 
 class Mailbox {
  public:
   struct Mail {
-    std::vector<std::shared_ptr<ConnectionLink>> links;  // something happened to their connections
-    std::vector<int> sockets;                            // accepted, to be served
+    std::vector<std::shared_ptr<Link>> links;  // of connections that were woken
+    std::vector<int> sockets;                  // accepted, to be served
     bool stop = false;
   };
 
-  void PostLink(std::shared_ptr<ConnectionLink> link) EXCLUDES(mutex_);
+  void PostLink(std::shared_ptr<Link> link) EXCLUDES(mutex_);
   // False if the loop is gone: the socket stays the caller's.
   bool PostSocket(int socket) EXCLUDES(mutex_);
   void PostStop() EXCLUDES(mutex_);
 
+  // `wake_up` is sent on the first post after each Take.
   void Open(uv_async_t* wake_up) EXCLUDES(mutex_);
   void Close() EXCLUDES(mutex_);
   Mail Take() EXCLUDES(mutex_);
@@ -45,9 +46,9 @@ class Mailbox {
   Mail mail_ GUARDED_BY(mutex_);
 };
 
-class ConnectionLink : public std::enable_shared_from_this<ConnectionLink> {
+class Link : public std::enable_shared_from_this<Link> {
  public:
-  ConnectionLink(std::shared_ptr<Mailbox> mailbox, Connection* connection)
+  Link(std::shared_ptr<Mailbox> mailbox, Connection* connection)
       : mailbox_(std::move(mailbox)), connection_(connection) {}
 
   // Makes the loop look at the connection; posted once however often it is asked before that.
@@ -57,7 +58,7 @@ class ConnectionLink : public std::enable_shared_from_this<ConnectionLink> {
     }
   }
 
-  // The connection, null once it is closed. What wakes from now on is posted anew.
+  // The connection, null once it is gone. What wakes from now on is posted anew.
   Connection* Receive() {
     is_posted_.exchange(false, std::memory_order_acq_rel);
     return connection_;
@@ -70,4 +71,4 @@ class ConnectionLink : public std::enable_shared_from_this<ConnectionLink> {
   Connection* connection_;  // the loop's thread only
 };
 
-}  // namespace tsdbd::resp
+}  // namespace tsdbd::net
