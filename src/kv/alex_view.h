@@ -42,7 +42,8 @@ class AlexView final : public ReadView {
   };
 
   void PrefetchAt(Position position) const;
-  // Fills in `entry` if the record at `position` is this key's and visible.
+  // Fill in `entry` if the record at `position` is this key's and visible.
+  bool IsAt(Position position, uint64_t index_key, std::string_view key, Entry* entry) const;
   enum class Match { kYes, kExpired, kDamaged, kNo };
   Match MatchAt(Position position, std::string_view key, Entry* entry) const;
   Status Find(uint64_t index_key, std::string_view key, Position first, Entry* entry) const;
