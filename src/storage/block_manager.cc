@@ -16,6 +16,21 @@ std::string NameOf(const Block& block) {
   return block.path().substr(block.path().rfind('/') + 1);
 }
 
+// Looks at all chunks. What a block with a damaged index holds counts as damaged.
+void NoteAllDamage(const Block& block) {
+  if (const Status status = block.CheckIndex(); !status.ok()) {
+    block.NoteDamage({}, status);
+    return;
+  }
+  for (uint32_t group = 0; group < block.group_count(); ++group) {
+    for (const ChunkRef& chunk : block.Chunks(group)) {
+      if (const auto view = block.ReadChunk(group, chunk); !view.ok()) {
+        block.NoteDamage(chunk, view.status());
+      }
+    }
+  }
+}
+
 void SortByPrecedence(BlockList* blocks) {
   std::ranges::sort(*blocks,
                     [](const auto& a, const auto& b) { return Precedes(a->meta(), b->meta()); });
@@ -54,6 +69,19 @@ Status BlockManager::Load() {
   return OkStatus();
 }
 
+void BlockManager::RemoveBlocks(const BlockList& blocks) {
+  std::vector<std::string> removed;
+  for (const auto& block : blocks) {
+    if (block->damaged_chunks() == 0) {
+      removed.push_back(NameOf(*block));
+      continue;
+    }
+    MoveToQuarantine(NameOf(*block), DataLoss("{}: {} chunks are damaged, and in no other block",
+                                              block->path(), block->damaged_chunks()));
+  }
+  RemoveFiles(removed);
+}
+
 Status BlockManager::LoadFile(const std::string& name, BlockList* blocks) {
   if (name.ends_with(kTempSuffix)) {
     return env_->Remove(PathOf(name));
@@ -80,7 +108,7 @@ void BlockManager::RemoveReplaced(BlockList* blocks) {
     live.insert(NameOf(*block));
   }
   std::set<std::string> damaged;
-  std::vector<std::string> replaced;
+  std::set<std::string> replaced;
   for (const auto& block : *blocks) {
     std::vector<std::string> parents = block->meta().parents;
     std::erase_if(parents, [&](const std::string& parent) { return !live.contains(parent); });
@@ -89,17 +117,23 @@ void BlockManager::RemoveReplaced(BlockList* blocks) {
     }
     // The parents are the only other copy, so look closely before they go.
     if (const Status status = block->Verify(); status.ok()) {
-      replaced.insert(replaced.end(), parents.begin(), parents.end());
+      replaced.insert(parents.begin(), parents.end());
     } else {
       MoveToQuarantine(NameOf(*block), status);
       damaged.insert(NameOf(*block));
     }
   }
+  BlockList removed;
   std::erase_if(*blocks, [&](const auto& block) {
-    return damaged.contains(NameOf(*block)) ||
-           std::ranges::find(replaced, NameOf(*block)) != replaced.end();
+    if (replaced.contains(NameOf(*block))) {
+      removed.push_back(block);
+    }
+    return damaged.contains(NameOf(*block)) || replaced.contains(NameOf(*block));
   });
-  RemoveFiles(replaced);
+  for (const auto& block : removed) {
+    NoteAllDamage(*block);
+  }
+  RemoveBlocks(removed);
 }
 
 std::string BlockManager::NewTempPath() {
@@ -119,25 +153,35 @@ Status BlockManager::Publish(std::span<const std::string> temp_paths) {
     replaced.insert(block->meta().parents.begin(), block->meta().parents.end());
   }
   BlockList blocks = *Snapshot();
-  std::vector<std::string> removed;
+  BlockList removed;
   std::erase_if(blocks, [&](const auto& block) {
     const std::string name = NameOf(*block);
     if (replaced.contains(name)) {
-      removed.push_back(name);
+      removed.push_back(block);
     }
     return replaced.contains(name) || std::ranges::find(names, name) != names.end();
   });
   blocks.insert(blocks.end(), published->begin(), published->end());
   Install(std::move(blocks));
-  RemoveFiles(removed);
+  RemoveBlocks(removed);
   return OkStatus();
 }
 
 StatusOr<BlockList> BlockManager::RenameAndOpen(std::span<const std::string> temp_paths,
                                                 std::vector<std::string>* renamed) {
   std::vector<std::string> names;
+  std::set<std::string> live;
+  const BlockSnapshot snapshot = Snapshot();
+  for (const auto& block : *snapshot) {
+    live.insert(NameOf(*block));
+  }
   for (const std::string& path : temp_paths) {
     ASSIGN_OR_RETURN(const auto block, Block::Open(env_, path));
+    for (const std::string& parent : block->meta().parents) {
+      if (!live.contains(parent)) {
+        return MakeStatus(StatusCode::kAborted, "{}: its parent {} is not live", path, parent);
+      }
+    }
     names.push_back(BlockFileName(block->meta()));
     CHECK(std::ranges::count(names, names.back()) == 1);  // one would take the other's place
   }
@@ -206,6 +250,24 @@ size_t BlockManager::DropBefore(model::Timestamp time) {
   if (!removed.empty()) {
     Install(std::move(blocks));
     RemoveFiles(removed);
+  }
+  return removed.size();
+}
+
+size_t BlockManager::Drop(std::span<const std::shared_ptr<const Block>> dropped) {
+  MutexLock lock(&change_mutex_);
+  BlockList blocks = *Snapshot();
+  BlockList removed;
+  std::erase_if(blocks, [&](const auto& block) {
+    const bool is_dropped = std::ranges::find(dropped, block) != dropped.end();
+    if (is_dropped) {
+      removed.push_back(block);
+    }
+    return is_dropped;
+  });
+  if (!removed.empty()) {
+    Install(std::move(blocks));
+    RemoveBlocks(removed);
   }
   return removed.size();
 }

@@ -10,6 +10,7 @@
 // for as long as somebody holds it, whatever is published or dropped meanwhile.
 // Crashes: a published file is complete. If a crash falls between the publication of a compacted
 // block and the removal of its parents, Open() removes them.
+// Parents with damaged chunks, which a merge has left out, are not removed but go to quarantine.
 
 #include <atomic>
 #include <cstdint>
@@ -54,6 +55,7 @@ class BlockManager {
   // removes the parents they name. A file takes the place of a live one of the same partition,
   // generations and level (a flush repeated after a crash). On error nothing becomes live and the
   // temporary files are gone; the caller may write and publish the same blocks again.
+  // kAborted if a parent is not live (any more): the block would bring back what was dropped.
   Status Publish(std::span<const std::string> temp_paths);
 
   // Keep the result in a variable: `for (... : *manager->Snapshot())` would not.
@@ -61,6 +63,9 @@ class BlockManager {
 
   // Drops the blocks whose samples are all older than `time`. Returns how many.
   size_t DropBefore(model::Timestamp time);
+  // Drops these blocks, as far as they are live: nothing of them is left to be served. Those with
+  // damaged chunks go to quarantine. Returns how many.
+  size_t Drop(std::span<const std::shared_ptr<const Block>> dropped);
 
   // Takes a block that failed its checks out of the set and its file to quarantine.
   void Quarantine(const std::shared_ptr<const Block>& block, const Status& reason);
@@ -85,6 +90,9 @@ class BlockManager {
   // Files that are no longer live. What cannot be removed is logged; it comes up again, and is
   // dealt with again, at the next start.
   void RemoveFiles(std::span<const std::string> names) REQUIRES(change_mutex_);
+  // Files of blocks that are no longer live: removed; or kept in quarantine if chunks of them that
+  // no other block has were found damaged.
+  void RemoveBlocks(const BlockList& blocks) REQUIRES(change_mutex_);
   void MoveToQuarantine(const std::string& name, const Status& reason) REQUIRES(change_mutex_);
 
   // Constant.

@@ -48,6 +48,9 @@ std::string EncodeBlockMeta(const BlockMeta& meta) {
     AppendBytes(parent.size(), sizeof(uint32_t), &section);
     section += parent;
   }
+  if (meta.deletions_applied != 0) {
+    AppendBytes(meta.deletions_applied, sizeof(uint64_t), &section);
+  }
   return section;
 }
 
@@ -64,6 +67,7 @@ StatusOr<BlockMeta> DecodeBlockMeta(std::string_view section) {
                     .generation_max = record.generation_max,
                     .level = record.level,
                     .parents = {},
+                    .deletions_applied = 0,
                     .min_time = record.min_time,
                     .max_time = record.max_time,
                     .group_count = record.group_count,
@@ -79,6 +83,9 @@ StatusOr<BlockMeta> DecodeBlockMeta(std::string_view section) {
     }
     meta.parents.emplace_back(section.substr(sizeof(uint32_t), size));
     section.remove_prefix(sizeof(uint32_t) + size);
+  }
+  if (section.size() >= sizeof(uint64_t)) {
+    meta.deletions_applied = ReadUnsigned(section.data(), sizeof(uint64_t));
   }
   return meta;
 }

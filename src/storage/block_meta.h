@@ -20,6 +20,9 @@ struct BlockMeta {
   uint64_t generation_max = 0;
   uint32_t level = 0;                // 0: flushed; a compacted block is one above its parents
   std::vector<std::string> parents;  // file names of the blocks that this one replaces
+  // The deletions up to this number have been carried out on its rows, as far as they apply to the
+  // parents; 0: none.
+  uint64_t deletions_applied = 0;
 
   model::Timestamp min_time = 0;
   model::Timestamp max_time = 0;
