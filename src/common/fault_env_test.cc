@@ -22,7 +22,7 @@ class FaultEnvTest : public testing::Test {
   std::unique_ptr<File> CreateDurable(const std::string& path, std::string_view contents) {
     auto file = Create(path, contents);
     EXPECT_TRUE(file->Sync().ok());
-    EXPECT_TRUE(env_.SyncDirectory("d").ok());
+    EXPECT_TRUE(env_.SyncDirectory(path.substr(0, path.rfind('/'))).ok());
     return file;
   }
   void PowerCut(CrashMode mode = CrashMode::kDropUnsynced, uint64_t seed = 0) {
@@ -67,6 +67,34 @@ TEST_F(FaultEnvTest, ASyncedNameOfAnUnsyncedFileIsAnEmptyFile) {
   ASSERT_TRUE(env_.SyncDirectory("d").ok());
   PowerCut();
   EXPECT_EQ(env_.Contents("d/a"), "");
+}
+
+TEST_F(FaultEnvTest, OnlyAnEmptyFolderCanBeRemoved) {
+  ASSERT_TRUE(env_.CreateDirectories("d/e").ok());
+  CreateDurable("d/e/a", "a");
+  EXPECT_FALSE(env_.Remove("d/e").ok());
+  EXPECT_FALSE(env_.Remove("d").ok());
+  ASSERT_TRUE(env_.Remove("d/e/a").ok());
+  ASSERT_TRUE(env_.Remove("d/e").ok());
+  EXPECT_FALSE(Exists("d/e"));
+  EXPECT_FALSE(env_.List("d/e").ok());
+  EXPECT_EQ(env_.List("d").value(), std::vector<std::string>{});
+}
+
+TEST_F(FaultEnvTest, APowerCutBringsBackARemovedFolderUntilTheOneAroundItIsSynced) {
+  ASSERT_TRUE(env_.CreateDirectories("d/e").ok());
+  CreateDurable("d/e/a", "a");
+  const auto remove = [&] {
+    ASSERT_TRUE(env_.Remove("d/e/a").ok());
+    ASSERT_TRUE(env_.Remove("d/e").ok());
+  };
+  remove();
+  PowerCut();
+  EXPECT_EQ(env_.List("d/e").value(), std::vector<std::string>{"a"});
+  remove();
+  ASSERT_TRUE(env_.SyncDirectory("d").ok());
+  PowerCut();
+  EXPECT_FALSE(Exists("d/e"));
 }
 
 TEST_F(FaultEnvTest, APowerCutBringsBackUnsyncedRemovalsAndRenames) {

@@ -431,11 +431,12 @@ Status FaultEnv::SyncDirectory(const std::string& path) {
     return ErrnoStatus(ENOENT, "fsync folder", path);
   }
   for (const NameEdit& edit : pending_edits_) {
-    if (edit.folder == path) {
+    if (IsSyncedWith(edit.folder, path)) {
       ApplyDurably(edit);
     }
   }
-  std::erase_if(pending_edits_, [&](const NameEdit& edit) { return edit.folder == path; });
+  std::erase_if(pending_edits_,
+                [&](const NameEdit& edit) { return IsSyncedWith(edit.folder, path); });
   return OkStatus();
 }
 
@@ -462,11 +463,32 @@ Status FaultEnv::Remove(const std::string& path) {
   if (const Fault* fault = FiredFault(FileOperation::kRemove, path)) {
     return ErrnoStatus(fault->error_number, "remove", path);
   }
+  if (folders_.contains(path)) {
+    return RemoveFolder(path);
+  }
   if (names_.erase(path) == 0) {
     return ErrnoStatus(ENOENT, "remove", path);
   }
   pending_edits_.push_back({ParentDirectory(path), path, nullptr});
   return OkStatus();
+}
+
+Status FaultEnv::RemoveFolder(const std::string& path) {
+  const auto is_inside = [&](const std::string& entry) { return ParentDirectory(entry) == path; };
+  if (std::any_of(folders_.begin(), folders_.end(), is_inside) ||
+      std::any_of(names_.begin(), names_.end(),
+                  [&](const auto& entry) { return is_inside(entry.first); })) {
+    return ErrnoStatus(ENOTEMPTY, "remove", path);
+  }
+  folders_.erase(path);
+  return OkStatus();
+}
+
+bool FaultEnv::IsSyncedWith(std::string folder, const std::string& path) const {
+  while (folder != path && !folders_.contains(folder)) {
+    folder = ParentDirectory(folder);
+  }
+  return folder == path;
 }
 
 StatusOr<bool> FaultEnv::Exists(const std::string& path) {
@@ -542,6 +564,9 @@ void FaultEnv::Crash(CrashMode mode, uint64_t seed) {
   pending_edits_.clear();
   names_ = durable_names_;
   for (const auto& [name, inode] : names_) {
+    for (std::string folder = ParentDirectory(name); folders_.insert(folder).second;) {
+      folder = ParentDirectory(folder);
+    }
     if (keep_some) {
       KeepRandomPages(inode.get(), &random);
     }

@@ -4,7 +4,9 @@
 //
 // It keeps two states, what a running process sees and what is on the platter, for the contents of
 // files (in pages) and for the names in folders. Sync and SyncDirectory carry the one over to the
-// other. Folders themselves are durable at once, as CreateDirectories promises.
+// other. Folders themselves are durable at once, as CreateDirectories promises; one that is removed
+// is back if a power cut brings back a file in it, which it does until the folder around it is
+// synced.
 //
 //   FaultEnv env;
 //   ... run the code under test on &env ...
@@ -143,6 +145,9 @@ class FaultEnv : public Env {
   static void SyncPages(Inode* inode, uint64_t first_page, uint64_t last_page);
   static void KeepRandomPages(Inode* inode, std::mt19937_64* random);
   void ApplyDurably(const NameEdit& edit) REQUIRES(mu_);
+  Status RemoveFolder(const std::string& path) REQUIRES(mu_);
+  // Whether a sync of `path` makes the changes in `folder` durable: it is that one, or was removed.
+  bool IsSyncedWith(std::string folder, const std::string& path) const REQUIRES(mu_);
   uint64_t UsedBytes() const REQUIRES(mu_);
 
   mutable Mutex mu_;

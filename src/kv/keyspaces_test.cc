@@ -293,75 +293,6 @@ TEST_F(KeyspacesTest, OneThatIsLetGoAfterTheCloseIsRemovedWithTheOthers) {
   EXPECT_FALSE(fs::exists(DefinitionOf("a").parent_path()));
 }
 
-// A FaultEnv that removes folders, too. A removed one is back if a power cut brings back a file in
-// it, which it does until the folder around it is synced.
-class FolderEnv final : public FaultEnv {
- public:
-  Status Remove(const std::string& path) override {
-    Status status = FaultEnv::Remove(path);
-    const auto names = Children(path);
-    if (!absl::IsNotFound(status) || !names.ok()) {
-      return status;
-    }
-    if (!names->empty()) {
-      return FailedPrecondition("remove {}: it is not empty", path);
-    }
-    MutexLock lock(&mutex_);
-    removed_.insert(path);
-    return OkStatus();
-  }
-
-  StatusOr<std::vector<std::string>> List(const std::string& path) override {
-    return IsGone(path) ? NotFound("list {}", path) : Children(path);
-  }
-
-  StatusOr<bool> Exists(const std::string& path) override {
-    ASSIGN_OR_RETURN(const bool exists, FaultEnv::Exists(path));
-    return exists && !IsGone(path);
-  }
-
-  Status CreateDirectories(const std::string& path) override {
-    RETURN_IF_ERROR(FaultEnv::CreateDirectories(path));
-    MutexLock lock(&mutex_);
-    std::erase_if(removed_, [&](const std::string& removed) {
-      return (path + "/").starts_with(removed + "/");
-    });
-    return OkStatus();
-  }
-
-  Status SyncDirectory(const std::string& path) override {
-    ASSIGN_OR_RETURN(const std::vector<std::string> names, FaultEnv::List(path));
-    RETURN_IF_ERROR(FaultEnv::SyncDirectory(path));
-    for (const std::string& name : names) {
-      if (const std::string child = path + "/" + name; IsGone(child)) {
-        RETURN_IF_ERROR(FaultEnv::SyncDirectory(child));
-      }
-    }
-    return OkStatus();
-  }
-
- private:
-  bool IsGone(const std::string& path) EXCLUDES(mutex_) {
-    {
-      MutexLock lock(&mutex_);
-      if (!removed_.contains(path)) {
-        return false;
-      }
-    }
-    const auto names = Children(path);
-    return names.ok() && names->empty();
-  }
-
-  StatusOr<std::vector<std::string>> Children(const std::string& path) EXCLUDES(mutex_) {
-    ASSIGN_OR_RETURN(std::vector<std::string> names, FaultEnv::List(path));
-    std::erase_if(names, [&](const std::string& name) { return IsGone(path + "/" + name); });
-    return names;
-  }
-
-  Mutex mutex_;
-  std::set<std::string> removed_ GUARDED_BY(mutex_);
-};
-
 class KeyspacesCrashTest : public testing::Test {
  protected:
   // What may be there of keyspace "a" after a restart.
@@ -373,14 +304,14 @@ class KeyspacesCrashTest : public testing::Test {
   // Runs `prepare`, and then `act` again and again, ending the process after its first change of
   // the disk, its second, … until it gets to its end. Whenever that is, "a" must be in one of the
   // states that `act` returned, and if it is gone, it can be made again.
-  void EndEverywhere(const std::function<void(FolderEnv*)>& prepare,
-                     const std::function<States(FolderEnv*)>& act) {
+  void EndEverywhere(const std::function<void(FaultEnv*)>& prepare,
+                     const std::function<States(FaultEnv*)>& act) {
     for (const CrashMode mode :
          {CrashMode::kKeepAll, CrashMode::kDropUnsynced, CrashMode::kKeepRandomSubset}) {
       bool is_finished = false;
       for (uint64_t stop = 0; !is_finished && !HasFailure(); ++stop) {
         SCOPED_TRACE(fmt::format("mode {}, stopped after {}", static_cast<int>(mode), stop));
-        FolderEnv env;
+        FaultEnv env;
         prepare(&env);
         env.StopAfter(stop);
         const States allowed = act(&env);
@@ -392,10 +323,10 @@ class KeyspacesCrashTest : public testing::Test {
     }
   }
 
-  static StatusOr<std::unique_ptr<Keyspaces>> Open(FolderEnv* env) {
+  static StatusOr<std::unique_ptr<Keyspaces>> Open(FaultEnv* env) {
     return Keyspaces::Open(env, {.directory = "data", .now_ns = [] { return int64_t{1000}; }});
   }
-  static std::unique_ptr<Keyspaces> MustOpen(FolderEnv* env) {
+  static std::unique_ptr<Keyspaces> MustOpen(FaultEnv* env) {
     auto opened = Open(env);
     CHECK(opened.ok());
     return *std::move(opened);
@@ -419,7 +350,7 @@ class KeyspacesCrashTest : public testing::Test {
     return *value == "v" ? kWhole : *value;
   }
 
-  static void CheckState(FolderEnv* env, const States& allowed) {
+  static void CheckState(FaultEnv* env, const States& allowed) {
     {
       const auto keyspaces = MustOpen(env);
       const std::string state = StateOf(*keyspaces);
@@ -435,8 +366,8 @@ class KeyspacesCrashTest : public testing::Test {
 };
 
 TEST_F(KeyspacesCrashTest, ACreateThatACrashEndsHasMadeItOrNot) {
-  EndEverywhere([](FolderEnv* env) { MustOpen(env); },
-                [](FolderEnv* env) -> States {
+  EndEverywhere([](FaultEnv* env) { MustOpen(env); },
+                [](FaultEnv* env) -> States {
                   const auto keyspaces = Open(env);
                   if (!keyspaces.ok()) {
                     return {kGone};
@@ -451,8 +382,8 @@ TEST_F(KeyspacesCrashTest, ACreateThatACrashEndsHasMadeItOrNot) {
 
 TEST_F(KeyspacesCrashTest, ACreateThatFailsLeavesNothingThatBlocksTheName) {
   EndEverywhere(
-      [](FolderEnv* env) { MustOpen(env); },
-      [](FolderEnv* env) -> States {
+      [](FaultEnv* env) { MustOpen(env); },
+      [](FaultEnv* env) -> States {
         const auto keyspaces = Open(env);
         if (keyspaces.ok()) {
           env->Inject(
@@ -466,8 +397,8 @@ TEST_F(KeyspacesCrashTest, ACreateThatFailsLeavesNothingThatBlocksTheName) {
 }
 
 TEST_F(KeyspacesCrashTest, ADropThatACrashEndsLeavesAllOrNothing) {
-  EndEverywhere([](FolderEnv* env) { MakeWhole(MustOpen(env).get()); },
-                [](FolderEnv* env) -> States {
+  EndEverywhere([](FaultEnv* env) { MakeWhole(MustOpen(env).get()); },
+                [](FaultEnv* env) -> States {
                   const auto keyspaces = Open(env);
                   const bool is_dropped = keyspaces.ok() && (*keyspaces)->Drop("a").ok();
                   return is_dropped ? States{kGone} : States{kGone, kWhole};
@@ -475,7 +406,7 @@ TEST_F(KeyspacesCrashTest, ADropThatACrashEndsLeavesAllOrNothing) {
 }
 
 TEST_F(KeyspacesCrashTest, ADroppedKeyspaceStaysAwayWhereverACrashEndsItsRemovalAtAStart) {
-  const auto drop_in_use = [](FolderEnv* env) {
+  const auto drop_in_use = [](FaultEnv* env) {
     const auto keyspaces = MustOpen(env);
     MakeWhole(keyspaces.get());
     const auto used = keyspaces->Find("a");
@@ -483,19 +414,19 @@ TEST_F(KeyspacesCrashTest, ADroppedKeyspaceStaysAwayWhereverACrashEndsItsRemoval
     env->Crash(CrashMode::kKeepAll);
   };
   EndEverywhere(
-      [&](FolderEnv* env) {
+      [&](FaultEnv* env) {
         drop_in_use(env);
         env->Restart();
       },
-      [](FolderEnv* env) -> States {
+      [](FaultEnv* env) -> States {
         Open(env).IgnoreError();
         return {kGone};
       });
 }
 
 TEST_F(KeyspacesCrashTest, OneThatIsMadeBesideADroppedOneIsThereOrNot) {
-  EndEverywhere([](FolderEnv* env) { MakeWhole(MustOpen(env).get()); },
-                [](FolderEnv* env) -> States {
+  EndEverywhere([](FaultEnv* env) { MakeWhole(MustOpen(env).get()); },
+                [](FaultEnv* env) -> States {
                   const auto keyspaces = Open(env);
                   if (!keyspaces.ok()) {
                     return {kWhole};
@@ -514,7 +445,7 @@ TEST_F(KeyspacesCrashTest, OneThatIsMadeBesideADroppedOneIsThereOrNot) {
 
 TEST_F(KeyspacesCrashTest, ADropThatIsNotDurableTakesNoMoreWritesAndMayBeUndoneByAPowerCut) {
   for (const CrashMode mode : {CrashMode::kKeepAll, CrashMode::kDropUnsynced}) {
-    FolderEnv env;
+    FaultEnv env;
     {
       const auto keyspaces = MustOpen(&env);
       MakeWhole(keyspaces.get());
@@ -535,7 +466,7 @@ TEST_F(KeyspacesCrashTest, ADropThatIsNotDurableTakesNoMoreWritesAndMayBeUndoneB
 }
 
 TEST_F(KeyspacesCrashTest, NothingIsRemovedUntilTheDropIsDurable) {
-  FolderEnv env;
+  FaultEnv env;
   {
     const auto keyspaces = MustOpen(&env);
     MakeWhole(keyspaces.get());
