@@ -1,6 +1,5 @@
 #include "common/hex_dump_testing.h"
 
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -35,8 +34,7 @@ std::string HexDump(std::string_view bytes) {
 }
 
 std::string HexDumpInDocument(std::string_view page) {
-  const std::filesystem::path source = __FILE__;
-  std::ifstream file(source.parent_path() / "../../docs/formats" / page);
+  std::ifstream file(fmt::format("{}/docs/formats/{}", TSDBD_SOURCE_DIR, page));
   std::stringstream contents;
   contents << file.rdbuf();
   const std::string text = contents.str();
