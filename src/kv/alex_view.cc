@@ -77,9 +77,13 @@ bool AlexView::IsVisible(const Record& record) const {
   return record.expires_ns > (is_snapshot_ ? now_ns_ : store_->options_.now_ns());
 }
 
-AlexView::Match AlexView::MatchAt(Position position, std::string_view key, Entry* entry) const {
+AlexView::Match AlexView::MatchAt(Position position, std::string_view key, Part part,
+                                  Entry* entry) const {
   Record record;
-  if (store_->ReadRecordAt(position, &record) != RecordState::kIntact) [[unlikely]] {
+  const bool is_intact = part == Part::kKey
+                             ? ReadKeyAt(position, &record)
+                             : store_->ReadRecordAt(position, &record) == RecordState::kIntact;
+  if (!is_intact) [[unlikely]] {
     return Match::kDamaged;
   }
   if (record.key != key || record.version > version_) {
@@ -109,12 +113,12 @@ inline bool AlexView::IsAt(Position position, uint64_t index_key, std::string_vi
   return true;
 }
 
-Status AlexView::Find(uint64_t index_key, std::string_view key, Position first,
+Status AlexView::Find(uint64_t index_key, std::string_view key, Position first, Part part,
                       Entry* entry) const {
   Position damaged = 0;
   // Says whether the search is over.
   const auto try_at = [&](Position position, Status* status) {
-    switch (MatchAt(position, key, entry)) {
+    switch (MatchAt(position, key, part, entry)) {
       case Match::kYes:
         *status = OkStatus();
         return true;
@@ -166,7 +170,7 @@ Status AlexView::Get(std::string_view key, Entry* entry) {
   const Position first = store_->index_.FindFirst(index_key);
   Status status;
   if (first == 0 || !IsAt(first, index_key, key, entry)) [[unlikely]] {
-    status = Find(index_key, key, first, entry);
+    status = Find(index_key, key, first, Part::kAll, entry);
   }
   if (is_timed) {
     RecordStage(Stage::kKvRead, MonotonicNanos() - start_ns);
@@ -176,6 +180,19 @@ Status AlexView::Get(std::string_view key, Entry* entry) {
 
 void AlexView::GetMany(std::span<const std::string_view> keys, std::span<Entry> entries,
                        std::span<Status> statuses) {
+  ReadMany(keys, Part::kAll, entries, statuses);
+}
+
+void AlexView::FindMany(std::span<const std::string_view> keys, std::span<Entry> entries,
+                        std::span<Status> statuses) {
+  ReadMany(keys, Part::kKey, entries, statuses);
+  for (Entry& entry : entries) {
+    entry.value = {};  // of a record that was read as a whole after all
+  }
+}
+
+void AlexView::ReadMany(std::span<const std::string_view> keys, Part part, std::span<Entry> entries,
+                        std::span<Status> statuses) {
   StageTimer timer(Stage::kKvRead);
   timer.set_items(keys.size());
   large_.clear();
@@ -206,7 +223,7 @@ void AlexView::GetMany(std::span<const std::string_view> keys, std::span<Entry> 
         }
       }
       statuses[begin + i] = store_->IsKey(key)
-                                ? Find(index_keys[i], key, first, &entries[begin + i])
+                                ? Find(index_keys[i], key, first, part, &entries[begin + i])
                                 : store_->CheckKey(key);
       if (statuses[begin + i].ok() && entries[begin + i].value.size() >= kLargeValueBytes) {
         large_.emplace(first, begin + i);

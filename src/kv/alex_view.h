@@ -21,9 +21,14 @@ class AlexView final : public ReadView {
   Status Get(std::string_view key, Entry* entry) override;
   void GetMany(std::span<const std::string_view> keys, std::span<Entry> entries,
                std::span<Status> statuses) override;
+  void FindMany(std::span<const std::string_view> keys, std::span<Entry> entries,
+                std::span<Status> statuses) override;
   Status Scan(const ScanRange& range, const EntryVisitor& visitor, std::string* cursor) override;
 
  private:
+  // How much of a record is read, and checked.
+  enum class Part { kAll, kKey };
+
   // Index keys, both included, and the direction.
   struct Interval {
     uint64_t first = 0;
@@ -45,8 +50,11 @@ class AlexView final : public ReadView {
   // Fill in `entry` if the record at `position` is this key's and visible.
   bool IsAt(Position position, uint64_t index_key, std::string_view key, Entry* entry) const;
   enum class Match { kYes, kExpired, kDamaged, kNo };
-  Match MatchAt(Position position, std::string_view key, Entry* entry) const;
-  Status Find(uint64_t index_key, std::string_view key, Position first, Entry* entry) const;
+  Match MatchAt(Position position, std::string_view key, Part part, Entry* entry) const;
+  Status Find(uint64_t index_key, std::string_view key, Position first, Part part,
+              Entry* entry) const;
+  void ReadMany(std::span<const std::string_view> keys, Part part, std::span<Entry> entries,
+                std::span<Status> statuses);
   bool IsVisible(const Record& record) const;
   // Key and version, as far as they can be checked without the value.
   bool ReadKeyAt(Position position, Record* record) const;

@@ -4,6 +4,14 @@
 
 namespace tsdbd::kv {
 
+void ReadView::FindMany(std::span<const std::string_view> keys, std::span<Entry> entries,
+                        std::span<Status> statuses) {
+  GetMany(keys, entries, statuses);
+  for (Entry& entry : entries) {
+    entry.value = {};
+  }
+}
+
 Status Store::WriteAndWait(const WriteBatch& batch) {
   Mutex mutex;
   CondVar finished;

@@ -120,6 +120,11 @@ class ReadView {
   virtual void GetMany(std::span<const std::string_view> keys, std::span<Entry> entries,
                        std::span<Status> statuses) = 0;
 
+  // Whether keys are there, and when they expire: as GetMany, without the values. They need not be
+  // read, so damage to them may go unnoticed.
+  virtual void FindMany(std::span<const std::string_view> keys, std::span<Entry> entries,
+                        std::span<Status> statuses);
+
   // Visits entries in the keyspace's order. What `cursor` gets is empty at the end, else the
   // ScanRange::cursor with which to go on, in this view or any later one: every key that is there
   // all the while is visited exactly once. kInvalidArgument for bounds in a keyspace that has no
@@ -155,8 +160,8 @@ class Store {
   // Decides on a write knowing what is there: sees the key's entry (null: none) and adds
   // operations, which may be on any keys; their keys and values must live until Update returns.
   // Runs under the store's write lock (or the key's), so nothing comes between; must not call the
-  // store, but may read through a ReadView taken before: the keys that it then writes are as it read
-  // them. It may run more than once; what its last run adds is written.
+  // store, but may read through a ReadView taken before: the keys that it then writes are as it
+  // read them. It may run more than once; what its last run adds is written.
   using Edit = std::function<void(const Entry* current, WriteBatch* batch)>;
 
   virtual ~Store() = default;

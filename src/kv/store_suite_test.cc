@@ -364,6 +364,34 @@ TEST_P(StoreSuite, GetManyIsManyGets) {
   }
 }
 
+TEST_P(StoreSuite, FindManyIsGetManyWithoutValues) {
+  StoreUnderTest store(GetParam());
+  ASSERT_TRUE(store->Put(store.Key(1), "value").ok());
+  ASSERT_TRUE(store->Put(store.Key(2), "value", int64_t{1} << 62).ok());
+  ASSERT_TRUE(store->Put(store.Key(3), "value", 1).ok());  // expired
+  std::vector<std::string> keys;
+  for (const int i : {1, 2, 3, 4, 1}) {
+    keys.push_back(store.Key(i));
+  }
+  const std::vector<std::string_view> views(keys.begin(), keys.end());
+  for (const Consistency consistency : {Consistency::kLatest, Consistency::kSnapshot}) {
+    const auto view = store->Read(consistency);
+    std::vector<Entry> whole(views.size());
+    std::vector<Entry> found(views.size());
+    std::vector<Status> whole_statuses(views.size());
+    std::vector<Status> statuses(views.size());
+    view->GetMany(views, whole, whole_statuses);
+    view->FindMany(views, found, statuses);
+    EXPECT_EQ(statuses, whole_statuses);
+    for (const size_t i : {0, 1, 4}) {
+      EXPECT_EQ(found[i].key, whole[i].key);
+      EXPECT_EQ(found[i].value, "");
+      EXPECT_EQ(found[i].version, whole[i].version);
+      EXPECT_EQ(found[i].expires_ns, whole[i].expires_ns);
+    }
+  }
+}
+
 TEST_P(StoreSuite, GetManyAnswersEachOfRepeatedKeys) {
   StoreUnderTest store(GetParam());
   for (int i = 0; i < 3; ++i) {
