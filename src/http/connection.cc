@@ -19,10 +19,6 @@ namespace {
 constexpr size_t kMaxPendingBytes = size_t{64} << 10;
 // Unsent bytes above which no further request is begun and no more of a stream is taken.
 constexpr size_t kMaxUnsentBytes = size_t{256} << 10;
-// A body must bring this much in every progress_timeout_ms, and of an answer as much must be taken
-// in every write_stall_timeout_ms: a modem does it, and a client that only wants to hold the
-// connection has to work for it.
-constexpr uint64_t kMinProgressBytes = 1'024;
 // A client that is still sending when it has been refused gets this long after each read, and
 // progress_timeout_ms in all, to notice.
 constexpr uint64_t kLingerMs = 1'000;
@@ -334,13 +330,8 @@ void Connection::Settle() {
   if (socket_.is_closing()) {
     return;
   }
-  CountSent();
+  NoteSent();
   const bool is_all_sent = socket_.unsent_bytes() == 0;
-  if (!is_all_sent && !has_unsent_) {
-    unsent_since_ms_ = loop_->now_ms();
-    unsent_acknowledged_bytes_ = socket_.acknowledged_bytes();
-  }
-  has_unsent_ = !is_all_sent;
   if (is_all_sent) {
     for (const std::function<void()>& callback : std::exchange(on_sent_, {})) {
       callback();
@@ -379,28 +370,16 @@ void Connection::CheckTimeouts(uint64_t now_ms) {
     return;
   }
   if (socket_.unsent_bytes() > 0) {
-    CheckWriteStall(now_ms);
+    if (HasStalled(now_ms, server_->options.write_stall_timeout_ms)) {
+      loop_->counters().connections_timed_out.Add();
+      socket_.CloseWithReset();
+    }
   } else if (phase_ == Phase::kReading) {
     CheckReadTimeouts(now_ms);
   } else if (phase_ == Phase::kLingering &&
              (now_ms - since_ms_ > kLingerMs || now_ms > linger_end_ms_)) {
     Close();
   }
-}
-
-void Connection::CheckWriteStall(uint64_t now_ms) {
-  const auto limit_ms = static_cast<uint64_t>(server_->options.write_stall_timeout_ms);
-  if (now_ms - unsent_since_ms_ <= limit_ms) {
-    return;
-  }
-  const uint64_t acknowledged_bytes = socket_.acknowledged_bytes();
-  if (acknowledged_bytes - unsent_acknowledged_bytes_ >= kMinProgressBytes) {
-    unsent_since_ms_ = now_ms;
-    unsent_acknowledged_bytes_ = acknowledged_bytes;
-    return;
-  }
-  loop_->counters().connections_timed_out.Add();
-  socket_.CloseWithReset();
 }
 
 void Connection::CheckReadTimeouts(uint64_t now_ms) {
@@ -416,7 +395,7 @@ void Connection::CheckReadTimeouts(uint64_t now_ms) {
   if (waited_ms <= static_cast<uint64_t>(options.progress_timeout_ms)) {
     return;
   }
-  if (parser_.is_in_body() && window_bytes_ >= kMinProgressBytes) {
+  if (parser_.is_in_body() && window_bytes_ >= net::kMinProgressBytes) {
     since_ms_ = now_ms;
     window_bytes_ = 0;
     return;

@@ -80,7 +80,6 @@ class Connection final : public net::Connection {
   void Settle();
   bool IsChoked();
   bool IsIdle() const;
-  void CheckWriteStall(uint64_t now_ms);
   void CheckReadTimeouts(uint64_t now_ms);
   size_t pending_bytes() const { return pending_.size() - pending_offset_; }
 
@@ -103,9 +102,6 @@ class Connection final : public net::Connection {
   uint64_t since_ms_;          // when the current wait for the client began
   uint64_t window_bytes_ = 0;  // received since then
   uint64_t linger_end_ms_ = 0;
-  bool has_unsent_ = false;                 // as of the last Settle
-  uint64_t unsent_since_ms_ = 0;            // when the window for taking the next KiB began
-  uint64_t unsent_acknowledged_bytes_ = 0;  // at that time
 };
 
 }  // namespace tsdbd::http

@@ -6,7 +6,7 @@
 #include "http/answer_head.h"
 #include "http/compression.h"
 #include "http/text.h"
-#include "net/event_loop.h"
+#include "net/server.h"
 
 namespace tsdbd::http {
 
@@ -93,7 +93,7 @@ bool Exchange::Write(std::string_view bytes) {
     MutexLock lock(&mutex_);
     CHECK(state_ == State::kStreaming);
     while (stream_.size() >= rules_.max_stream_bytes && !disconnected_ &&
-           !net::EventLoop::IsLoopThread()) {
+           !net::IsLoopThread()) {
       drained_.Wait(&mutex_);
     }
     if (disconnected_) {

@@ -15,6 +15,10 @@ namespace tsdbd::net {
 
 class EventLoop;
 
+// A peer must send, or take, so much in the time that it is given: a modem does it, and one that
+// only wants to hold the connection has to work for it.
+inline constexpr uint64_t kMinProgressBytes = 1'024;
+
 class Connection : public SocketEvents {
  public:
   explicit Connection(EventLoop* loop);
@@ -39,8 +43,11 @@ class Connection : public SocketEvents {
 
   // Lets the loop destroy the closed connection: the last thing that is done with it.
   void Release();
-  // Brings the loop's counter of bytes sent up to date.
-  void CountSent();
+  // Looks at what has been sent, for the loop's counter and HasStalled; after every event.
+  void NoteSent();
+  // Whether something is to be sent, and in `limit_ms` the peer has taken less than
+  // kMinProgressBytes.
+  bool HasStalled(uint64_t now_ms, int64_t limit_ms);
 
   EventLoop* const loop_;
   Socket socket_;
@@ -51,6 +58,9 @@ class Connection : public SocketEvents {
 
   size_t index_ = 0;  // where the loop keeps it
   uint64_t counted_sent_bytes_ = 0;
+  bool has_unsent_ = false;                 // as of the last NoteSent
+  uint64_t unsent_since_ms_ = 0;            // when the window for taking the next KiB began
+  uint64_t unsent_acknowledged_bytes_ = 0;  // at that time
 };
 
 }  // namespace tsdbd::net

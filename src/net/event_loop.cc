@@ -108,7 +108,7 @@ void EventLoop::Run() {
   uv_run(&loop_, UV_RUN_DEFAULT);
 }
 
-bool EventLoop::IsLoopThread() {
+bool IsLoopThread() {
   return is_loop_thread;
 }
 

@@ -44,9 +44,6 @@ class EventLoop {
   int load() const { return load_.load(std::memory_order_relaxed); }
   LoopCounters& counters() { return counters_; }
 
-  // Whether this thread runs an event loop: it must not wait then.
-  static bool IsLoopThread();
-
   // For connections.
   size_t index() const { return index_; }
   uv_loop_t* uv_loop() { return &loop_; }

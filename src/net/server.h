@@ -35,6 +35,8 @@ struct ServerOptions {
 };
 
 size_t LoopCount(const ServerOptions& options);
+// Whether this thread runs an event loop: it must not wait then.
+bool IsLoopThread();
 
 struct Protocol {
   // Of the loops' threads, and in errors.

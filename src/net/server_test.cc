@@ -38,7 +38,7 @@ class EchoConnection final : public Connection {
   }
 
   void OnWake() override {
-    EXPECT_TRUE(EventLoop::IsLoopThread());
+    EXPECT_TRUE(IsLoopThread());
     ++record_->wakes;
     socket_.SendNow("!");
   }
@@ -55,7 +55,7 @@ class EchoConnection final : public Connection {
     loop_->counters().received_bytes.Add(bytes.size());
     is_stubborn_ = bytes[0] == 'S';
     socket_.SendNow({bytes.data(), bytes.size()});
-    CountSent();
+    NoteSent();
   }
   void OnEndOfInput() override { Close(); }
   void OnWritten() override {}

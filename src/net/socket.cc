@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -184,6 +185,11 @@ uint64_t Socket::acknowledged_bytes() const {
   int unacknowledged = 0;
   ioctl(descriptor(), SIOCOUTQ, &unacknowledged);
   return sent_bytes() - static_cast<uint64_t>(unacknowledged);
+}
+
+bool Socket::has_peer_left() const {
+  pollfd poll_it = {.fd = descriptor(), .events = POLLRDHUP, .revents = 0};
+  return poll(&poll_it, 1, 0) > 0;
 }
 
 void Socket::ShutDownWriting() {

@@ -59,6 +59,10 @@ class Socket {
   // once a third of its buffer, which may be megabytes, is free.
   uint64_t acknowledged_bytes() const;
 
+  // Whether the peer has closed the connection, or its sending side, which looks the same; also
+  // while nothing is read.
+  bool has_peer_left() const;
+
   // Tells the peer that no more will come.
   void ShutDownWriting();
   // At once, whatever is queued. OnClosed follows.

@@ -27,9 +27,6 @@ constexpr size_t kMaxUnsentBytes = size_t{256} << 10;
 constexpr size_t kMaxWaitingParts = 1'024;
 // A loop's buffer for replies that has grown beyond this is given back.
 constexpr size_t kMaxKeptReplyBytes = size_t{4} << 20;
-// Of a request that has come in part so much more must come in every progress_timeout_ms: who only
-// wants to hold memory has to work for it.
-constexpr uint64_t kMinProgressBytes = 1'024;
 // What a client gets to notice that its connection ends.
 constexpr uint64_t kLingerMs = 1'000;
 // A peer that is silent for so long is asked whether it is there; as Redis does.
@@ -79,10 +76,12 @@ Connection::Connection(net::EventLoop* loop, ServerState* server)
     : net::Connection(loop),
       server_(server),
       loop_state_(&server->loops[loop->index()]),
-      buffer_(&server->input_budget),
+      buffer_(&server->memory),
       replies_(link_) {}
 
-Connection::~Connection() = default;
+Connection::~Connection() {
+  server_->memory.Return(charged_bytes_);
+}
 
 void Connection::Open(int descriptor) {
   SetKeepAlive(descriptor);
@@ -107,11 +106,11 @@ void Connection::OnRead(std::span<char> bytes) {
     return;
   }
   if (is_out_of_memory_) {
-    RefuseInput("ERR out of memory for requests");
+    RefuseForMemory();
   } else if (buffer_.empty()) {
     const std::string_view input(bytes.data(), bytes.size());
     if (!buffer_.Append(input.substr(Process(input)))) {
-      RefuseInput("ERR out of memory for requests");
+      RefuseForMemory();
     }
   } else {
     buffer_.Commit(bytes.size());
@@ -210,6 +209,11 @@ void Connection::TakeTrust() {
   }
 }
 
+void Connection::RefuseForMemory() {
+  loop_state_->out_of_memory.Add();
+  RefuseInput("ERR out of memory for requests");
+}
+
 void Connection::RefuseInput(std::string_view error) {
   ReplyWriter(replies_.text(), Protocol::kResp2).Error(error);
   QueueReplies(&replies_);
@@ -283,6 +287,10 @@ void Connection::Settle() {
   while (is_stalled_ && !IsChoked()) {
     ProcessBuffer();
   }
+  if (!socket_.is_closing() && !ChargeReplies()) {
+    loop_state_->out_of_memory.Add();
+    socket_.CloseWithReset();
+  }
   // Only now, so that the input is where a job can read it.
   if (must_move_ && !is_ending_ && !socket_.is_closing()) {
     StartJob();
@@ -290,7 +298,7 @@ void Connection::Settle() {
   if (socket_.is_closing()) {
     return;
   }
-  CountSent();
+  NoteSent();
   if (is_input_ended_ && job_ == nullptr && !is_stalled_) {
     is_ending_ = true;  // what is left in the buffer is no whole command
   }
@@ -320,15 +328,42 @@ bool Connection::IsChoked() {
          waiting_bytes_ + socket_.unsent_bytes() > kMaxUnsentBytes;
 }
 
+bool Connection::ChargeReplies() {
+  const size_t bytes = waiting_bytes_ + socket_.unsent_bytes();
+  if (bytes > charged_bytes_ && !server_->memory.TryTake(bytes - charged_bytes_)) {
+    return false;
+  }
+  if (bytes < charged_bytes_) {
+    server_->memory.Return(charged_bytes_ - bytes);
+  }
+  charged_bytes_ = bytes;
+  return true;
+}
+
 void Connection::CheckTimeouts(uint64_t now_ms) {
+  if (socket_.is_closing()) {
+    return;
+  }
   if (is_lingering_) {
     if (now_ms >= linger_end_ms_) {
       Close();
     }
     return;
   }
+  if (job_ != nullptr && socket_.has_peer_left()) {
+    job_->replies.Abandon();
+  }
+  if (server_->memory.is_scarce() && HasStalled(now_ms, server_->options.progress_timeout_ms)) {
+    loop_->counters().connections_timed_out.Add();
+    socket_.CloseWithReset();
+    return;
+  }
+  CheckProgress(now_ms);
+}
+
+void Connection::CheckProgress(uint64_t now_ms) {
   const bool awaits_rest = !buffer_.empty() && job_ == nullptr && !is_ending_ && !IsChoked();
-  if (!awaits_rest || progress_bytes_ >= kMinProgressBytes) {
+  if (!awaits_rest || progress_bytes_ >= net::kMinProgressBytes) {
     RestartProgress();
   } else if (now_ms - progress_since_ms_ >
              static_cast<uint64_t>(server_->options.progress_timeout_ms)) {
@@ -353,6 +388,7 @@ void Connection::OnClosed() {
   if (job_ == nullptr) {
     Release();
   } else {
+    job_->replies.Abandon();
     is_closed_ = true;
   }
 }

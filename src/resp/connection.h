@@ -61,6 +61,7 @@ class Connection final : public net::Connection {
   bool ExecuteBatch(const CommandBatch& batch, size_t* executed);
   void TakeTrust();
   void RefuseInput(std::string_view error);
+  void RefuseForMemory();
   void StartJob();
   void FinishJob();
 
@@ -71,6 +72,9 @@ class Connection final : public net::Connection {
   void Settle();
   void SettleEnd();
   bool IsChoked();
+  // Counts what waits to be sent against the server's memory. False if that is out.
+  bool ChargeReplies();
+  void CheckProgress(uint64_t now_ms);
   void RestartProgress();
 
   ServerState* const server_;
@@ -81,6 +85,7 @@ class Connection final : public net::Connection {
   Replies replies_;
   std::deque<Replies::Part> waiting_;
   size_t waiting_bytes_ = 0;
+  size_t charged_bytes_ = 0;  // for replies that are not with the kernel
   std::unique_ptr<Job> job_;
 
   bool is_trusted_ = true;         // as the parser's limits have it

@@ -1,6 +1,6 @@
 #pragma once
 // InputBuffer: what a connection has received and not yet used up, in one piece, counted against
-// the memory that all connections of a server may have for this together.
+// the memory that all connections of a server may have together: a MemoryBudget.
 //
 // Threads: a buffer is one thread's at a time; a budget is for any.
 
@@ -27,6 +27,8 @@ class MemoryBudget {
   }
   void Return(size_t bytes) { used_bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
   size_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
+  // Most of it is taken: time to look at who only holds it.
+  bool is_scarce() const { return used_bytes() > limit_bytes_ / 2; }
 
  private:
   const size_t limit_bytes_;

@@ -3,7 +3,7 @@
 // that may only be sent once a write is durable waits for a Completion; what comes after it has
 // been executed meanwhile and waits behind it.
 //
-// Threads: Replies one at a time; a Completion is finished by any thread, once.
+// Threads: Replies one at a time, but for Abandon; a Completion is finished by any thread, once.
 
 #include <atomic>
 #include <cstddef>
@@ -87,6 +87,10 @@ class Replies {
   }
   bool has_parts() const { return !parts_.empty(); }
 
+  // The client is gone: what takes long need not go on. From any thread.
+  void Abandon() { is_abandoned_.store(true, std::memory_order_relaxed); }
+  bool is_abandoned() const { return is_abandoned_.load(std::memory_order_relaxed); }
+
   // The bytes of a part that is ready, with its outcome.
   static std::string BytesOf(Part part);
 
@@ -95,6 +99,7 @@ class Replies {
   std::vector<Part> parts_;
   size_t part_bytes_ = 0;
   std::string text_;  // behind parts_
+  std::atomic<bool> is_abandoned_ = false;
 };
 
 }  // namespace tsdbd::resp

@@ -39,8 +39,9 @@ ServerStatistics Server::statistics() const {
   ServerStatistics sum{server_.statistics()};
   for (const LoopState& loop : state_->loops) {
     sum.protocol_errors += loop.protocol_errors.value();
+    sum.out_of_memory += loop.out_of_memory.value();
   }
-  sum.input_bytes = state_->input_budget.used_bytes();
+  sum.memory_bytes = state_->memory.used_bytes();
   return sum;
 }
 

@@ -18,21 +18,23 @@ namespace tsdbd::resp {
 struct ServerOptions : net::ServerOptions {
   ServerOptions() { port = 6379; }
 
-  // Threads for commands that may wait for a disk.
-  size_t pool_thread_count = 2;
+  // Threads for commands that may wait for a disk or take long. More than cores: most wait.
+  size_t pool_thread_count = 4;
   RequestLimits request_limits;
-  // Requests that have come in part, of all connections together; who needs more is told so and
-  // closed. Two of the largest requests.
-  size_t max_input_bytes = size_t{256} << 20;
+  // Requests that have come in part and replies that are not with the kernel yet, of all
+  // connections together; who needs more is closed. Three of the largest values while they come.
+  size_t max_memory_bytes = size_t{512} << 20;
   // A request that has come in part must get on within this time, else its client is told so and
-  // closed. Connections without one may be idle for ever, as with Redis.
+  // closed. Connections without one may be idle for ever, as with Redis; but while memory is scarce
+  // a client must take more of its replies within this time, too.
   int64_t progress_timeout_ms = 10'000;
 };
 
 // Counts since the start, except where "now" is said.
 struct ServerStatistics : net::ServerStatistics {
   uint64_t protocol_errors = 0;
-  uint64_t input_bytes = 0;  // now, of requests that have come in part
+  uint64_t out_of_memory = 0;  // connections that needed more than max_memory_bytes
+  uint64_t memory_bytes = 0;   // now, of max_memory_bytes
 };
 
 struct ServerState;

@@ -16,8 +16,11 @@
 namespace tsdbd::resp {
 namespace {
 
+// More than the kernel buffers for a connection that nobody reads from.
+constexpr size_t kHugeBytes = size_t{24} << 20;
+
 // ECHO x · WAIT (replied once Release is called) · POOL (only on the pool: its thread's reply) ·
-// LARGE (1 MiB) · QUIT.
+// LARGE (1 MiB) · HUGE (24 MiB) · LONG (on the pool, until the client is gone) · QUIT.
 class TestService final : public Service {
  public:
   std::unique_ptr<Session> Connect(const Peer&) override;
@@ -56,7 +59,7 @@ class TestSession final : public Session {
     Progress progress;
     for (; progress.executed < commands.size() && !wants_close_; ++progress.executed) {
       const Command words = commands[progress.executed];
-      if (words[0] == "POOL" && place == Place::kLoop) {
+      if ((words[0] == "POOL" || words[0] == "LONG") && place == Place::kLoop) {
         progress.must_move = true;
         return progress;
       }
@@ -75,6 +78,13 @@ class TestSession final : public Session {
       reply.Bulk(words[1]);
     } else if (words[0] == "LARGE") {
       reply.Bulk(std::string(1 << 20, 'l'));
+    } else if (words[0] == "HUGE") {
+      reply.Bulk(std::string(kHugeBytes, 'h'));
+    } else if (words[0] == "LONG") {
+      while (!replies->is_abandoned()) {
+        std::this_thread::yield();
+      }
+      reply.Simple("LONG");
     } else if (words[0] == "WAIT") {
       auto completion = replies->NewCompletion();
       service_->AddWaiting(completion);
@@ -286,6 +296,69 @@ TEST_F(ServerTest, AClientThatDoesNotReadIsNotServedFurther) {
   }
 }
 
+TEST_F(ServerTest, WhatTakesLongEndsWhenItsClientIsGone) {
+  options_.pool_thread_count = 1;
+  Start();
+  Client other(port());
+  {
+    Client client(port());
+    client.Send("ECHO a\r\nLONG\r\n");
+    client.Expect("$1\r\na\r\n");
+  }
+  other.Send("POOL\r\n");
+  other.Expect("+POOL\r\n");
+  EXPECT_TRUE(Eventually([&] { return server_->statistics().connections_open == 1; }));
+}
+
+TEST_F(ServerTest, WhatTakesLongEndsWhenTheServerStops) {
+  options_.shutdown_grace_ms = 50;
+  Start();
+  Client client(port());
+  client.Send("ECHO a\r\nLONG\r\n");
+  client.Expect("$1\r\na\r\n");
+  server_->Stop();
+}
+
+TEST_F(ServerTest, RepliesThatNobodyTakesAreBoundedOverAllConnections) {
+  options_.max_memory_bytes = 2 * kHugeBytes;
+  Start();
+  std::deque<Client> clients;
+  for (int i = 0; i < 6; ++i) {
+    clients.emplace_back(port()).Send("HUGE\r\n");
+  }
+  EXPECT_TRUE(Eventually([&] { return service_.executed == 6; }));
+  EXPECT_TRUE(Eventually([&] { return server_->statistics().out_of_memory >= 2; }));
+  EXPECT_LE(server_->statistics().memory_bytes, 2 * kHugeBytes);
+  // Those that have theirs get all of it, and then there is memory again.
+  size_t whole = 0;
+  for (Client& client : clients) {
+    whole += client.Receive(kHugeBytes + 13).size() == kHugeBytes + 13 ? 1 : 0;
+  }
+  EXPECT_GE(whole, 2u);
+  EXPECT_EQ(whole + server_->statistics().out_of_memory, 6u);
+  EXPECT_TRUE(Eventually([&] { return server_->statistics().memory_bytes == 0; }));
+}
+
+TEST_F(ServerTest, WhileMemoryIsScarceAClientThatTakesNothingIsClosed) {
+  options_.max_memory_bytes = kHugeBytes;
+  options_.progress_timeout_ms = 300;
+  Start();
+  Client client(port());
+  client.Send("HUGE\r\n");
+  EXPECT_TRUE(Eventually([&] { return server_->statistics().connections_timed_out == 1; }));
+  EXPECT_TRUE(Eventually([&] { return server_->statistics().memory_bytes == 0; }));
+}
+
+TEST_F(ServerTest, WhileThereIsMemoryAClientMayTakeItsTime) {
+  options_.progress_timeout_ms = 100;
+  Start();
+  Client client(port());
+  client.Send("HUGE\r\n");
+  std::this_thread::sleep_for(std::chrono::milliseconds(800));
+  EXPECT_EQ(client.Receive(kHugeBytes + 13).size(), kHugeBytes + 13);
+  EXPECT_EQ(server_->statistics().connections_timed_out, 0);
+}
+
 TEST_F(ServerTest, ALargeRequestMayComeInPieces) {
   Start();
   Client client(port());
@@ -294,11 +367,11 @@ TEST_F(ServerTest, ALargeRequestMayComeInPieces) {
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   client.Send(value.substr(1'000'000) + "\r\nECHO a\r\n");
   client.Expect("$3145728\r\n" + value + "\r\n$1\r\na\r\n");
-  EXPECT_EQ(server_->statistics().input_bytes, 0);
+  EXPECT_EQ(server_->statistics().memory_bytes, 0);
 }
 
 TEST_F(ServerTest, WhoNeedsMoreMemoryThanThereIsIsToldSo) {
-  options_.max_input_bytes = 1 << 20;
+  options_.max_memory_bytes = 1 << 20;
   Start();
   Client client(port());
   client.Send("*2\r\n$4\r\nECHO\r\n$3145728\r\n" + std::string(1'100'000, 'v'));
@@ -307,13 +380,13 @@ TEST_F(ServerTest, WhoNeedsMoreMemoryThanThereIsIsToldSo) {
 
 TEST_F(ServerTest, AShortageOfMemoryThatIsOverIsNobodysConcern) {
   options_.loop_count = 1;
-  options_.max_input_bytes = 100'000;
+  options_.max_memory_bytes = 100'000;
   Start();
   std::deque<Client> others;
   for (int i = 0; i < 5; ++i) {
     others.emplace_back(port()).Send("*2\r\n$4\r\nECHO\r\n$11000\r\n" + std::string(10'000, 'o'));
   }
-  EXPECT_TRUE(Eventually([&] { return server_->statistics().input_bytes >= 50'000; }));
+  EXPECT_TRUE(Eventually([&] { return server_->statistics().memory_bytes >= 50'000; }));
   const auto has_received = [&, before = server_->statistics().received_bytes](size_t size) {
     return Eventually([&] { return server_->statistics().received_bytes >= before + size; });
   };
@@ -341,7 +414,7 @@ TEST_F(ServerTest, ARequestThatDoesNotGetOnEndsTheConnection) {
   client.Send("*2\r\n$4\r\nECHO\r\n$1000\r\nabc");
   EXPECT_EQ(client.ReceiveAll(), "-ERR the request came too slowly\r\n");
   EXPECT_EQ(server_->statistics().connections_timed_out, 1);
-  EXPECT_EQ(server_->statistics().input_bytes, 0);
+  EXPECT_EQ(server_->statistics().memory_bytes, 0);
 }
 
 TEST_F(ServerTest, ARequestOfAFewBytesAtATimeDoesNotGetOn) {
@@ -395,7 +468,7 @@ TEST_F(ServerTest, WithoutThePasswordLittleIsHeld) {
   }
   client.Send(request);
   EXPECT_TRUE(Eventually([&] { return server_->statistics().received_bytes == request.size(); }));
-  EXPECT_LE(server_->statistics().input_bytes, 2 * request.size());
+  EXPECT_LE(server_->statistics().memory_bytes, 2 * request.size());
   client.Send("$16385\r\n");
   EXPECT_EQ(client.ReceiveAll(), "-ERR Protocol error: unauthenticated bulk length\r\n");
 }

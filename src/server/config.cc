@@ -200,7 +200,8 @@ void AddKvKeys(KvConfig* config, std::vector<ConfigKey>* keys) {
   keys->push_back(TextKey("kv.resp_databases", &config->resp.databases));
   keys->push_back(CountKey("kv.resp_threads", &server->loop_count, {0, kMaxThreads}));
   keys->push_back(CountKey("kv.resp_max_connections", &server->max_connections, {1, 1'000'000}));
-  keys->push_back(SizeKey("kv.resp_memory", &server->max_input_bytes, {kMiB, kTiB}));
+  keys->push_back(CountKey("kv.resp_pool_threads", &server->pool_thread_count, {1, kMaxThreads}));
+  keys->push_back(SizeKey("kv.resp_memory", &server->max_memory_bytes, {kMiB, kTiB}));
 }
 
 std::optional<ConfigValue> ValueOf(const toml::node& node) {
@@ -329,6 +330,14 @@ Status CheckConfig(const Config& config) {
   }
   if (config.kv.resp.enabled && !config.kv.enabled) {
     return InvalidArgument("kv.resp_listen is set, but kv.enabled is not");
+  }
+  // An input buffer grows by half, and while it does the old one is there, too.
+  const size_t resp_value_bytes = config.kv.keyspaces.max_value_bytes / 2 * 5;
+  if (config.kv.resp.enabled && config.kv.resp.server.max_memory_bytes < resp_value_bytes) {
+    return InvalidArgument(
+        "kv.resp_memory ({} bytes) is less than two and a half times kv.max_value ({} bytes), "
+        "which such a value takes while it comes",
+        config.kv.resp.server.max_memory_bytes, config.kv.keyspaces.max_value_bytes);
   }
   const StatusOr<std::vector<std::string>> databases = RedisKeyspaceNames(config.kv.resp.databases);
   if (!databases.ok()) {

@@ -149,6 +149,15 @@ TEST(ConfigTest, RulesBetweenKeysAreChecked) {
   config = Config();
   config.database.retention_ns = kNanosPerDay / 2;
   EXPECT_THAT(std::string(Message(CheckConfig(config))), HasSubstr("storage.partition"));
+  config = Config();
+  config.kv.resp.server.max_memory_bytes = config.kv.keyspaces.max_value_bytes * 2;
+  EXPECT_TRUE(CheckConfig(config).ok());  // nobody can send it
+  config.kv.resp.enabled = true;
+  EXPECT_THAT(std::string(Message(CheckConfig(config))),
+              HasSubstr("kv.resp_memory (134217728 bytes) is less than two and a half times "
+                        "kv.max_value (67108864 bytes)"));
+  config.kv.keyspaces.max_value_bytes = size_t{50} << 20;
+  EXPECT_TRUE(CheckConfig(config).ok());
 }
 
 }  // namespace

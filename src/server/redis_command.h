@@ -26,11 +26,12 @@ struct RedisFlags {
   static constexpr uint32_t kWrite = 1 << 0;
   static constexpr uint32_t kRead = 1 << 1;
   static constexpr uint32_t kAdmin = 1 << 2;
-  static constexpr uint32_t kFast = 1 << 3;    // takes as long for any number of keys
-  static constexpr uint32_t kNoAuth = 1 << 4;  // before the password was given, too
-  static constexpr uint32_t kData = 1 << 5;    // needs the keyspace
-  static constexpr uint32_t kPool = 1 << 6;    // may wait for a disk or take long
-  static constexpr uint32_t kParent = 1 << 7;  // only has sub-commands ("client|id")
+  static constexpr uint32_t kFast = 1 << 3;      // takes as long for any number of keys
+  static constexpr uint32_t kNoAuth = 1 << 4;    // before the password was given, too
+  static constexpr uint32_t kData = 1 << 5;      // needs the keyspace
+  static constexpr uint32_t kPool = 1 << 6;      // may wait for a disk or take long
+  static constexpr uint32_t kParent = 1 << 7;    // only has sub-commands ("client|id")
+  static constexpr uint32_t kNoValues = 1 << 8;  // of a reader: its entries need no values
 };
 
 // What a command needs that only reads the entries of its keys. They are looked up for many such
@@ -101,6 +102,9 @@ class RedisCall {
   // When what is written now expires if the command does not say.
   int64_t default_expiry_ns() const;
 
+  // The client is gone: what takes long need not go on.
+  bool is_abandoned() const;
+
   // Only for commands with kData.
   kv::Store& store();
   kv::ReadView& view();
@@ -111,6 +115,7 @@ class RedisCall {
 
   // Wrong arguments. False, so that they end a condition.
   bool RefuseSyntax();
+  bool RefuseLargeReply();
   bool Refuse(std::string_view error);
   // Argument `index` as a whole number; false, with an error written, if it is none.
   bool ReadInteger(size_t index, int64_t* value);

@@ -18,6 +18,7 @@ constexpr uint32_t kPool = RedisFlags::kPool;
 constexpr uint32_t kAdmin = RedisFlags::kAdmin;
 constexpr uint32_t kNoAuth = RedisFlags::kNoAuth;
 constexpr uint32_t kParent = RedisFlags::kParent;
+constexpr uint32_t kNoValues = RedisFlags::kNoValues;
 constexpr uint32_t kReads = RedisFlags::kRead | RedisFlags::kData;
 constexpr uint32_t kWrites = RedisFlags::kWrite | RedisFlags::kData;
 
@@ -71,10 +72,10 @@ const auto kTable = std::to_array<RedisCommand>({
     Runner({"decrby", 3, kWrites | kFast, 1, 1, 1, "string", "1.0.0", "Takes an amount from a number."}, RunDecrBy),
     Runner({"del", -2, kWrites, 1, -1, 1, "generic", "1.0.0", "Deletes keys."}, RunDel),
     Runner({"echo", 2, kFast, 0, 0, 0, "connection", "1.0.0", "Replies what it is given."}, RunEcho),
-    Reader({"exists", -2, kFast, 1, -1, 1, "generic", "1.0.0", "How many of the keys are there."}, ReadExists),
+    Reader({"exists", -2, kFast | kNoValues, 1, -1, 1, "generic", "1.0.0", "How many of the keys are there."}, ReadExists),
     Runner({"expire", -3, kWrites | kFast, 1, 1, 1, "generic", "1.0.0", "Lets a key expire in some seconds."}, RunExpire),
     Runner({"expireat", -3, kWrites | kFast, 1, 1, 1, "generic", "1.2.0", "Lets a key expire at a Unix time."}, RunExpireAt),
-    Reader({"expiretime", 2, kFast, 1, 1, 1, "generic", "7.0.0", "When a key expires, in seconds."}, ReadExpireTime),
+    Reader({"expiretime", 2, kFast | kNoValues, 1, 1, 1, "generic", "7.0.0", "When a key expires, in seconds."}, ReadExpireTime),
     Runner({"flushall", -1, RedisFlags::kWrite | kPool, 0, 0, 0, "server", "1.0.0", "Deletes all keys of all databases."}, RunFlushAll),
     Runner({"flushdb", -1, kWrites | kPool, 0, 0, 0, "server", "1.0.0", "Deletes all keys of the database."}, RunFlushDb),
     Reader({"get", 2, kFast, 1, 1, 1, "string", "1.0.0", "The value of a key."}, ReadGet),
@@ -95,11 +96,11 @@ const auto kTable = std::to_array<RedisCommand>({
     Runner({"persist", 2, kWrites | kFast, 1, 1, 1, "generic", "2.2.0", "Lets a key no longer expire."}, RunPersist),
     Runner({"pexpire", -3, kWrites | kFast, 1, 1, 1, "generic", "2.6.0", "Lets a key expire in some milliseconds."}, RunPExpire),
     Runner({"pexpireat", -3, kWrites | kFast, 1, 1, 1, "generic", "2.6.0", "Lets a key expire at a Unix time in milliseconds."}, RunPExpireAt),
-    Reader({"pexpiretime", 2, kFast, 1, 1, 1, "generic", "7.0.0", "When a key expires, in milliseconds."}, ReadPExpireTime),
+    Reader({"pexpiretime", 2, kFast | kNoValues, 1, 1, 1, "generic", "7.0.0", "When a key expires, in milliseconds."}, ReadPExpireTime),
     Runner({"ping", -1, kFast, 0, 0, 0, "connection", "1.0.0", "Replies PONG."}, RunPing),
     Runner({"post", -1, kNoAuth, 0, 0, 0, {}, {}, {}}, RunForeign),
     Planner({"psetex", 4, 0, 1, 1, 1, "string", "2.6.0", "Sets a value that expires in some milliseconds."}, PlanPSetEx),
-    Reader({"pttl", 2, kFast, 1, 1, 1, "generic", "2.6.0", "Milliseconds until a key expires."}, ReadPTtl),
+    Reader({"pttl", 2, kFast | kNoValues, 1, 1, 1, "generic", "2.6.0", "Milliseconds until a key expires."}, ReadPTtl),
     Runner({"quit", -1, kFast | kNoAuth, 0, 0, 0, "connection", "1.0.0", "Ends the connection."}, RunQuit),
     Runner({"randomkey", 1, kReads, 0, 0, 0, "generic", "1.0.0", "Some key."}, RunRandomKey),
     Runner({"rename", 3, kWrites, 1, 2, 1, "generic", "1.0.0", "Gives a value another key."}, RunRename),
@@ -114,9 +115,9 @@ const auto kTable = std::to_array<RedisCommand>({
     Reader({"strlen", 2, kFast, 1, 1, 1, "string", "2.2.0", "The length of a value."}, ReadStrLen),
     Reader({"substr", 4, 0, 1, 1, 1, "string", "1.0.0", "A part of a value; getrange is the newer name."}, ReadGetRange),
     Runner({"time", 1, kFast, 0, 0, 0, "server", "2.6.0", "The server's clock."}, RunTime),
-    Reader({"touch", -2, kFast, 1, -1, 1, "generic", "3.2.1", "How many of the keys are there."}, ReadExists),
-    Reader({"ttl", 2, kFast, 1, 1, 1, "generic", "1.0.0", "Seconds until a key expires."}, ReadTtl),
-    Reader({"type", 2, kFast, 1, 1, 1, "generic", "1.0.0", "The type of a value: string."}, ReadType),
+    Reader({"touch", -2, kFast | kNoValues, 1, -1, 1, "generic", "3.2.1", "How many of the keys are there."}, ReadExists),
+    Reader({"ttl", 2, kFast | kNoValues, 1, 1, 1, "generic", "1.0.0", "Seconds until a key expires."}, ReadTtl),
+    Reader({"type", 2, kFast | kNoValues, 1, 1, 1, "generic", "1.0.0", "The type of a value: string."}, ReadType),
     Runner({"unlink", -2, kWrites | kFast, 1, -1, 1, "generic", "4.0.0", "Deletes keys."}, RunDel),
     Runner({"wait", 3, 0, 0, 0, 0, "generic", "3.0.0", "Replies 0, the number of replicas."}, RunWait),
 });

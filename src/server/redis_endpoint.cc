@@ -35,6 +35,8 @@ RedisEndpoint::RedisEndpoint(const KvConfig& config, kv::Keyspaces* keyspaces)
                 .port = config.resp.server.port,
                 .max_connections = config.resp.server.max_connections,
                 .max_value_bytes = config.keyspaces.max_value_bytes,
+                // So that one client does not have it all.
+                .max_reply_bytes = config.resp.server.max_memory_bytes / 2,
                 .sync_mode = SyncWord(config.keyspaces.sync_mode)},
                &databases_),
       server_(ServerOptionsOf(config), &service_) {}
@@ -54,13 +56,18 @@ void RedisEndpoint::Collect(MetricWriter* writer) const {
     writer->Counter(name, help, static_cast<double>(value));
   };
   gauge("tsdbd_resp_connections_open", "Open RESP connections.", statistics.connections_open);
-  gauge("tsdbd_resp_request_memory_bytes", "Memory of RESP requests that have come in part.",
-        statistics.input_bytes);
+  gauge("tsdbd_resp_memory_bytes",
+        "Memory of RESP requests that have come in part and of replies that wait to be sent.",
+        statistics.memory_bytes);
   counter("tsdbd_resp_connections_total", "RESP connections since start.",
           statistics.connections_accepted);
   counter("tsdbd_resp_connections_refused_total", "RESP connections over the limit.",
           statistics.connections_refused);
-  counter("tsdbd_resp_connections_timed_out_total", "RESP connections ended by a slow request.",
+  counter("tsdbd_resp_accept_failures_total",
+          "RESP connections not accepted for lack of resources.", statistics.accept_failures);
+  counter("tsdbd_resp_out_of_memory_total", "RESP connections ended over kv.resp_memory.",
+          statistics.out_of_memory);
+  counter("tsdbd_resp_connections_timed_out_total", "RESP connections ended for being too slow.",
           statistics.connections_timed_out);
   counter("tsdbd_resp_protocol_errors_total", "RESP connections ended by wrong bytes.",
           statistics.protocol_errors);

@@ -23,7 +23,8 @@ constexpr int64_t kMaxScanCount = 1'000;
 constexpr int64_t kDefaultScanCount = 10;
 // KEYS answers in one piece. Whoever has more keys wants SCAN.
 constexpr size_t kMaxKeysReply = 1'000'000;
-constexpr size_t kMaxKeysBytes = size_t{256} << 20;
+// KEYS looks up between so many whether its client is still there, and lets go of what it has read.
+constexpr size_t kKeysPage = 4'096;
 
 constexpr std::string_view kWrongCursor = "ERR invalid cursor";
 
@@ -213,19 +214,13 @@ bool CheckFlushOption(RedisCall* call) {
          call->RefuseSyntax();
 }
 
-// How each of the keys is found: OK, kNotFound, or what kept its record from being read.
-std::vector<Status> LookUp(kv::ReadView* view, std::span<const std::string_view> keys) {
-  std::vector<kv::Entry> entries(keys.size());
-  std::vector<Status> statuses(keys.size());
-  view->GetMany(keys, entries, statuses);
-  return statuses;
-}
-
 // Deletes those of `keys` that have a record, and returns how many. Damaged ones are among them:
 // what is to go need not be readable.
 int64_t DeleteExisting(kv::ReadView* view, std::span<const std::string_view> keys,
                        kv::WriteBatch* batch) {
-  const std::vector<Status> statuses = LookUp(view, keys);
+  std::vector<kv::Entry> entries(keys.size());
+  std::vector<Status> statuses(keys.size());
+  view->FindMany(keys, entries, statuses);
   int64_t count = 0;
   for (size_t i = 0; i < keys.size(); ++i) {
     if (statuses[i].code() != StatusCode::kNotFound) {
@@ -245,8 +240,11 @@ uint64_t RandomNumber() {
 
 bool ReadWhetherAny(kv::ReadView* view, std::span<const std::string_view> keys,
                     resp::ReplyWriter* reply, bool* is_any) {
+  std::vector<kv::Entry> entries(keys.size());
+  std::vector<Status> statuses(keys.size());
+  view->GetMany(keys, entries, statuses);
   *is_any = false;
-  for (const Status& status : LookUp(view, keys)) {
+  for (const Status& status : statuses) {
     if (!status.ok() && status.code() != StatusCode::kNotFound) {
       reply->Error(RedisErrorText(status));
       return false;
@@ -385,29 +383,42 @@ void RunScan(RedisCall* call) {
 }
 
 void RunKeys(RedisCall* call) {
+  const size_t max_bytes = call->service().options().max_reply_bytes;
   std::string keys;
   resp::ReplyWriter key_writer(&keys, call->reply().protocol());
   size_t matches = 0;
-  std::string next;
-  const Status status = call->view().Scan(
-      {.keys_only = true},
-      [&](const kv::Entry& entry) {
-        if (MatchesGlob((*call)[1], entry.key)) {
-          key_writer.Bulk(entry.key);
-          ++matches;
-        }
-        return matches <= kMaxKeysReply && keys.size() <= kMaxKeysBytes;
-      },
-      &next);
-  if (!status.ok()) {
-    call->Refuse(RedisErrorText(status));
-  } else if (matches > kMaxKeysReply || keys.size() > kMaxKeysBytes) {
+  bool is_too_much = false;
+  const auto visit = [&](const kv::Entry& entry) {
+    if (MatchesGlob((*call)[1], entry.key)) {
+      key_writer.Bulk(entry.key);
+      ++matches;
+    }
+    is_too_much = matches > kMaxKeysReply || keys.size() > max_bytes;
+    return !is_too_much;
+  };
+  std::string cursor;
+  do {
+    if (call->is_abandoned()) {
+      call->Refuse("ERR the client is gone");
+      return;
+    }
+    const auto view = call->store().Read(kv::Consistency::kLatest);
+    std::string next;
+    const Status status =
+        view->Scan({.cursor = cursor, .limit = kKeysPage, .keys_only = true}, visit, &next);
+    if (!status.ok()) {
+      call->Refuse(RedisErrorText(status));
+      return;
+    }
+    cursor = std::move(next);
+  } while (!cursor.empty() && !is_too_much);
+  if (is_too_much) {
     call->Refuse(fmt::format("ERR more than {} keys or {} MiB of them match: use SCAN",
-                             kMaxKeysReply, kMaxKeysBytes >> 20));
-  } else {
-    call->reply().BeginArray(matches);
-    call->reply().out()->append(keys);
+                             kMaxKeysReply, max_bytes >> 20));
+    return;
   }
+  call->reply().BeginArray(matches);
+  call->reply().out()->append(keys);
 }
 
 void RunRandomKey(RedisCall* call) {

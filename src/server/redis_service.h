@@ -45,7 +45,8 @@ struct RedisOptions {
   uint16_t port = 0;     // as INFO and CONFIG GET tell it
   int max_connections = 10'000;
   size_t max_value_bytes = size_t{64} << 20;
-  std::string_view sync_mode = "always";  // "always", "everysec" or "no", in Redis' words
+  size_t max_reply_bytes = size_t{256} << 20;  // of one command
+  std::string_view sync_mode = "always";       // "always", "everysec" or "no", in Redis' words
 };
 
 // A connection as CLIENT LIST shows it. The atomics are written by its session.

@@ -16,6 +16,8 @@ namespace {
 constexpr size_t kMaxReplyBytes = size_t{1} << 20;
 // Keys looked up together: more do not overlap better.
 constexpr size_t kMaxRunKeys = 64;
+// Keys looked up before the bytes of what was found are counted.
+constexpr size_t kSliceKeys = 32;
 // An MGET may have a million keys; what was made for so many is given back.
 constexpr size_t kMaxKeptKeys = 4'096;
 // Writes that share a batch: enough to make a record's own cost small.
@@ -81,15 +83,6 @@ struct RedisSession::ReadScratch {
                            i * static_cast<size_t>(command->key_step)]);
     }
   }
-  void LookUp(kv::ReadView* view) {
-    entries.resize(keys.size());
-    statuses.resize(keys.size());
-    view->GetMany(keys, entries, statuses);
-    found.resize(keys.size());
-    for (size_t i = 0; i < keys.size(); ++i) {
-      found[i] = statuses[i].ok() ? &entries[i] : nullptr;
-    }
-  }
   // The first of these look-ups that failed, not counting keys that are not there.
   const Status* FailureAmong(size_t first, size_t count) const {
     for (size_t i = first; i < first + count; ++i) {
@@ -132,7 +125,7 @@ void RedisSession::Reset() {
 
 int64_t RedisSession::default_expiry_ns() const {
   const int64_t ttl_ns = database_handle_.default_ttl_ns;
-  return ttl_ns == 0 ? kv::kNeverExpires : now_ns_ + ttl_ns;
+  return ttl_ns == 0 || ttl_ns > kv::kNeverExpires - now_ns_ ? kv::kNeverExpires : now_ns_ + ttl_ns;
 }
 
 kv::ReadView& RedisSession::view() {
@@ -258,15 +251,20 @@ void RedisSession::ExecuteOne(const RedisCommand& command, resp::Command words) 
 size_t RedisSession::ExecuteReads(const resp::CommandBatch& commands, size_t first) {
   ReadScratch& scratch = ReadScratch::Get();
   scratch.Clear();
-  scratch.Add(Resolve(commands[first], /*is_quiet=*/true), commands[first]);
+  const RedisCommand* const first_command = Resolve(commands[first], /*is_quiet=*/true);
+  const bool needs_values = (first_command->flags & RedisFlags::kNoValues) == 0;
+  scratch.Add(first_command, commands[first]);
+  const size_t max_bytes =
+      scratch.keys.size() > kSliceKeys ? service_->options().max_reply_bytes : kMaxReplyBytes;
   for (size_t i = first + 1; i < commands.size() && scratch.keys.size() < kMaxRunKeys; ++i) {
     const RedisCommand* const command = Resolve(commands[i], /*is_quiet=*/true);
-    if (command == nullptr || command->read == nullptr) {
+    if (command == nullptr || command->read == nullptr ||
+        (!needs_values && (command->flags & RedisFlags::kNoValues) == 0)) {
       break;
     }
     scratch.Add(command, commands[i]);
   }
-  scratch.LookUp(&view());
+  const size_t found_keys = LookUp(&scratch, needs_values, max_bytes);
 
   std::string* const text = replies_->text();
   size_t executed = 0;
@@ -276,9 +274,14 @@ size_t RedisSession::ExecuteReads(const resp::CommandBatch& commands, size_t fir
     const RedisCommand* const command = scratch.commands[executed];
     const resp::Command words = commands[first + executed];
     const size_t key_count = KeyCount(*command, words.size());
+    if (executed > 0 && key + key_count > found_keys) {
+      break;
+    }
     const size_t begin = text->size();
     RedisCall call = MakeCall(command, words, text);
-    if (const Status* const failure = scratch.FailureAmong(key, key_count)) {
+    if (key + key_count > found_keys) {
+      call.RefuseLargeReply();
+    } else if (const Status* const failure = scratch.FailureAmong(key, key_count)) {
       call.reply().Error(RedisErrorText(*failure));
     } else {
       command->read(&call, std::span(scratch.found).subspan(key, key_count));
@@ -288,17 +291,46 @@ size_t RedisSession::ExecuteReads(const resp::CommandBatch& commands, size_t fir
     }
     key += key_count;
     ++executed;
-    // One counter for a run of the same command.
-    const bool is_last = executed == scratch.commands.size();
-    if (is_last || scratch.commands[executed] != command) {
-      size_t same = 1;
-      while (same < executed && scratch.commands[executed - same - 1] == command) {
-        ++same;
-      }
-      service_->CountCalls(command, same);
+  }
+  CountRuns(std::span(scratch.commands).first(executed));
+  return executed;
+}
+
+void RedisSession::CountRuns(std::span<const RedisCommand* const> commands) {
+  size_t begin = 0;
+  for (size_t i = 1; i <= commands.size(); ++i) {
+    if (i == commands.size() || commands[i] != commands[begin]) {
+      service_->CountCalls(commands[begin], i - begin);
+      begin = i;
     }
   }
-  return executed;
+}
+
+size_t RedisSession::LookUp(ReadScratch* scratch, bool needs_values, size_t max_bytes) {
+  const size_t count = scratch->keys.size();
+  scratch->entries.resize(count);
+  scratch->statuses.resize(count);
+  scratch->found.resize(count);
+  size_t end = 0;
+  size_t bytes = 0;
+  while (end < count && bytes <= max_bytes) {
+    const size_t begin = end;
+    end = std::min(begin + kSliceKeys, count);
+    const auto slice = [&](auto& all) { return std::span(all).subspan(begin, end - begin); };
+    const std::span<const std::string_view> keys = slice(scratch->keys);
+    if (needs_values) {
+      view().GetMany(keys, slice(scratch->entries), slice(scratch->statuses));
+    } else {
+      view().FindMany(keys, slice(scratch->entries), slice(scratch->statuses));
+      view_.reset();  // a store that read values after all need not keep them
+    }
+    for (size_t i = begin; i < end; ++i) {
+      const kv::Entry* const entry = &scratch->entries[i];
+      scratch->found[i] = scratch->statuses[i].ok() ? entry : nullptr;
+      bytes += scratch->statuses[i].ok() ? entry->value.size() : 0;
+    }
+  }
+  return end;
 }
 
 size_t RedisSession::ExecutePlans(const resp::CommandBatch& commands, size_t first) {
@@ -415,6 +447,10 @@ int64_t RedisCall::default_expiry_ns() const {
   return session_->default_expiry_ns();
 }
 
+bool RedisCall::is_abandoned() const {
+  return session_->is_abandoned();
+}
+
 kv::Store& RedisCall::store() {
   return session_->store();
 }
@@ -442,6 +478,11 @@ void RedisCall::Write(const kv::WriteBatch& batch, std::string_view reply) {
 bool RedisCall::Refuse(std::string_view error) {
   reply_.Error(error);
   return false;
+}
+
+bool RedisCall::RefuseLargeReply() {
+  return Refuse(fmt::format("ERR the values are too large for one reply (more than {} bytes)",
+                            service().options().max_reply_bytes));
 }
 
 bool RedisCall::RefuseSyntax() {

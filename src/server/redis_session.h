@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -46,6 +47,7 @@ class RedisSession final : public resp::Session {
   int64_t default_expiry_ns() const;
   kv::ReadView& view();
   int64_t now_ns() const { return now_ns_; }
+  bool is_abandoned() const { return replies_->is_abandoned(); }
 
   // These reply only if they return OK.
   Status Update(std::string_view key, const RedisCall::Edit& edit);
@@ -64,6 +66,11 @@ class RedisSession final : public resp::Session {
 
   // Execute commands from `first` on; return how many, at least one.
   size_t ExecuteReads(const resp::CommandBatch& commands, size_t first);
+  // Looks keys up, some at a time, until the values found have more than `max_bytes`; returns how
+  // many.
+  size_t LookUp(ReadScratch* scratch, bool needs_values, size_t max_bytes);
+  // One counter for a run of the same command.
+  void CountRuns(std::span<const RedisCommand* const> commands);
   size_t ExecutePlans(const resp::CommandBatch& commands, size_t first);
   void ExecutePlan(const RedisCommand& command, resp::Command words);
   bool Plan(const RedisCommand& command, resp::Command words, kv::WriteBatch* batch,

@@ -41,6 +41,38 @@ TEST_F(RedisSessionTest, ConsecutiveWritesShareABatchAndConsecutiveReadsALookUp)
   EXPECT_EQ(store().look_ups(), 1);
 }
 
+TEST_F(RedisSessionTest, ALookUpEndsWhereTheValuesAreTooManyForOneReply) {
+  RedisOptions options;
+  options.max_reply_bytes = 5'000;
+  RedisService service(options, &databases_);
+  session_ = service.Connect({"127.0.0.1:1", "127.0.0.1:2"});
+  std::string keys;
+  for (int i = 0; i < 100; ++i) {
+    keys += fmt::format(" k{}", i);
+    Run(fmt::format("SET k{} {}", i, std::string(100, 'v')));
+  }
+  EXPECT_THAT(Run(fmt::format("MGET {}", keys.substr(0, keys.find(" k40")))),
+              StartsWith("*40\r\n$100\r\nv"));
+  const uint64_t before = store().look_ups();
+  EXPECT_EQ(Run(fmt::format("MGET {}\nGET none", keys)),
+            "-ERR the values are too large for one reply (more than 5000 bytes)\r\n$-1\r\n");
+  EXPECT_EQ(store().look_ups() - before, 3);  // two of four parts, and the GET
+  // Values that are not replied do not count.
+  EXPECT_EQ(Run(fmt::format("EXISTS {0}\nTOUCH {0}\nTTL k1", keys)), ":100\r\n:100\r\n:-1\r\n");
+  session_.reset();  // before its service
+}
+
+TEST_F(RedisSessionTest, KeysEndsWhenTheClientIsGone) {
+  std::string lines;
+  for (int i = 0; i < 10'000; ++i) {
+    lines += fmt::format("SET k{} v\n", i);
+  }
+  RunBytes(lines);
+  EXPECT_THAT(Run("KEYS *"), StartsWith("*10000\r\n"));
+  replies_.Abandon();
+  EXPECT_EQ(Run("KEYS *"), "-ERR the client is gone\r\n");
+}
+
 TEST_F(RedisSessionTest, AWriteThatCannotBeDoneDoesNotSpoilThoseBesideIt) {
   const std::string long_key(kv::kMaxKeyBytes + 1, 'k');
   const std::string replies = Run("SET a 1\nSET " + long_key.substr(0, 60'000) + " 2\nSET b 3");

@@ -18,9 +18,6 @@
 namespace tsdbd::server {
 namespace {
 
-// MGET copies all values into its reply: more than this at once is a mistake.
-constexpr size_t kMaxReplyBytes = size_t{512} << 20;
-
 struct SetOptions {
   bool only_if_absent = false;
   bool only_if_present = false;
@@ -206,8 +203,8 @@ void ReadMGet(RedisCall* call, std::span<const kv::Entry* const> entries) {
   for (const kv::Entry* const entry : entries) {
     bytes += entry == nullptr ? 0 : entry->value.size();
   }
-  if (bytes > kMaxReplyBytes) {
-    call->Refuse(fmt::format("ERR the values are too large for one reply ({} bytes)", bytes));
+  if (bytes > call->service().options().max_reply_bytes) {
+    call->RefuseLargeReply();
     return;
   }
   call->reply().BeginArray(entries.size());

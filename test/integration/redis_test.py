@@ -287,14 +287,20 @@ class PipelineTest(unittest.TestCase):
             for _ in range(sent // len(encode(["GET", "k"]))):
                 self.assertEqual(client.read(), b"v" * 100_000)
 
+    def wait_for(self, daemon, metric, is_reached):
+        deadline = time.monotonic() + 30
+        while not is_reached(daemon.metrics()[metric]):
+            self.assertLess(time.monotonic(), deadline, metric)
+            time.sleep(0.05)
+
     def test_requests_in_part_are_bounded_over_all_connections(self):
-        with start("--set", "kv.resp_memory=4MiB") as daemon:
-            clients = [connect(daemon) for _ in range(4)]
+        with start("--set", "kv.resp_memory=4MiB", "--set", "kv.max_value=1MiB") as daemon:
+            clients = [connect(daemon) for _ in range(8)]
             refused = 0
             for client in clients:
                 try:
-                    client.socket.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$9000000\r\n" +
-                                          b"x" * 3_000_000)
+                    client.socket.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000000\r\n" +
+                                          b"x" * 900_000)
                     client.socket.settimeout(QUIET_SECONDS)
                     self.assertEqual(client.read(), "ERR out of memory for requests")
                     refused += 1
@@ -305,8 +311,26 @@ class PipelineTest(unittest.TestCase):
             self.assertGreaterEqual(refused, 2)
             for client in clients:
                 client.close()
+            self.wait_for(daemon, "tsdbd_resp_memory_bytes", lambda bytes: bytes == 0)
             with connect(daemon) as client:
                 self.assertEqual(client.call("SET", "k", b"x" * 1_000_000), "OK")
+
+    def test_replies_that_nobody_takes_are_bounded_over_all_connections(self):
+        with start("--set", "kv.resp_memory=32MiB", "--set", "kv.max_value=12MiB") as daemon:
+            with connect(daemon) as client:
+                value = os.urandom(12 << 20)
+                self.assertEqual(client.call("SET", "k", value), "OK")
+                greedy = [connect(daemon) for _ in range(12)]
+                for one in greedy:
+                    one.send(["GET", "k"])
+                self.wait_for(daemon, "tsdbd_resp_out_of_memory_total", lambda count: count >= 5)
+                self.assertLessEqual(daemon.metrics()["tsdbd_resp_memory_bytes"], 32 << 20)
+                self.assertEqual(client.call("PING"), "PONG")
+                for one in greedy:
+                    one.close()
+                self.wait_for(daemon, "tsdbd_resp_memory_bytes", lambda bytes: bytes == 0)
+                self.assertEqual(client.call("GET", "k"), value)
+                self.assertIn("too large for one reply", client.call("MGET", "k", "k"))
 
 
 class AtomicityTest(unittest.TestCase):
