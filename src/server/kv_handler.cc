@@ -31,12 +31,22 @@ void AddKvRoute(Services* services, http::Router* router, const KvRoute& route,
                           request->http().body().size() <= kMaxInlineBodyBytes;
     if (is_quick) {
       Run(request, function);
-    } else if (!pool->TrySubmit([request, function] { Run(request, function); })) {
-      exchange->Respond(KvError(
-          Unavailable("overload: too many such requests wait ({}.queue)", pool->options().name)));
+    } else {
+      RunKvFunction(pool, request, function);
     }
   };
   router->Add(route.method, route.pattern, handler, {.max_body_bytes = route.max_body_bytes});
+}
+
+void RunKvFunction(ThreadPool* pool, std::shared_ptr<const KvRequest> request,
+                   KvFunction function) {
+  const std::shared_ptr<http::Exchange> exchange = request->exchange;
+  if (!pool->TrySubmit([request = std::move(request), function = std::move(function)] {
+        Run(request, function);
+      })) {
+    exchange->Respond(KvError(
+        Unavailable("overload: too many such requests wait ({}.queue)", pool->options().name)));
+  }
 }
 
 kv::Store::Done KvWriteAnswer::DoneFunction() {

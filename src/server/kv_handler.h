@@ -46,6 +46,9 @@ struct KvRoute {
 void AddKvRoute(Services* services, http::Router* router, const KvRoute& route,
                 const KvFunction& function);
 
+// Runs it on the pool, or answers that too many requests wait.
+void RunKvFunction(ThreadPool* pool, std::shared_ptr<const KvRequest> request, KvFunction function);
+
 // The answer to a write, given by the later of the two that it waits for: the handler, which knows
 // its contents, and the store, which says when it is durable.
 class KvWriteAnswer : public std::enable_shared_from_this<KvWriteAnswer> {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/stages.h"
+#include "net/server.h"
 #include "server/answers.h"
 #include "server/kv_batch.h"
 #include "server/kv_handler.h"
@@ -25,6 +26,9 @@ constexpr size_t kMaxScanEntries = 10'000;
 constexpr size_t kMaxScanBytes = size_t{8} << 20;
 // What the gets of a batch may give together, before the last value.
 constexpr size_t kMaxBatchAnswerBytes = size_t{64} << 20;
+
+// What so many keys find is answered on a loop's thread.
+constexpr int kMaxInlineGets = 16;
 
 // "type" of "type; charset=…", as it came.
 std::string_view MediaType(std::string_view content_type) {
@@ -77,14 +81,12 @@ Status ReadGets(const KvRequest& request, const KvBatch& batch, KvBatchAnswer* a
   return OkStatus();
 }
 
-Status RunBatch(const Request& request) {
-  const bool is_binary = MediaType(request->http().Header("Content-Type")) == kBytesType;
-  StageTimer timer(Stage::kKvParse);
-  const std::string_view body = request->http().body();
-  ASSIGN_OR_RETURN(const KvBatch batch,
-                   is_binary ? ParseBinaryBatch(body) : ParseJsonBatch(body, request->key_type()));
-  timer.Stop(batch.operations.size());
+bool IsBinary(const Request& request) {
+  return MediaType(request->http().Header("Content-Type")) == kBytesType;
+}
 
+Status ExecuteBatch(const Request& request, const KvBatch& batch) {
+  const bool is_binary = IsBinary(request);
   const auto answer = std::make_shared<KvWriteAnswer>(request);
   uint64_t version = 0;
   RETURN_IF_ERROR(request->store().Write(WritesOf(batch, *request->keyspace),
@@ -99,6 +101,24 @@ Status RunBatch(const Request& request) {
                      ? http::Answer{.content_type = std::string(is_binary ? kBytesType : kJsonType),
                                     .body = results.Finish(version)}
                      : KvError(status));
+  return OkStatus();
+}
+
+Status RunBatch(const Request& request, ThreadPool* pool) {
+  StageTimer timer(Stage::kKvParse);
+  const std::string_view body = request->http().body();
+  ASSIGN_OR_RETURN(KvBatch parsed, IsBinary(request) ? ParseBinaryBatch(body)
+                                                     : ParseJsonBatch(body, request->key_type()));
+  timer.Stop(parsed.operations.size());
+  const auto gets = std::count_if(
+      parsed.operations.begin(), parsed.operations.end(),
+      [](const auto& operation) { return operation.kind == KvOperation::Kind::kGet; });
+  if (gets <= kMaxInlineGets || !net::IsLoopThread()) {
+    return ExecuteBatch(request, parsed);
+  }
+  const auto batch = std::make_shared<const KvBatch>(std::move(parsed));
+  RunKvFunction(pool, request,
+                [batch](const Request& moved) { return ExecuteBatch(moved, *batch); });
   return OkStatus();
 }
 
@@ -203,13 +223,14 @@ void AddKvRangeRoutes(Services* services, http::Router* router) {
               .pool = &services->query_pool(),
               .thread = KvThread::kPool},
              RunScan);
-  AddKvRoute(services, router,
-             {.method = http::Method::kPost,
-              .pattern = "/kv/{keyspace}",
-              .pool = &services->write_pool(),
-              .thread = KvThread::kPoolIfMayBlock,
-              .max_body_bytes = services->config().kv.max_batch_bytes},
-             RunBatch);
+  AddKvRoute(
+      services, router,
+      {.method = http::Method::kPost,
+       .pattern = "/kv/{keyspace}",
+       .pool = &services->write_pool(),
+       .thread = KvThread::kPoolIfMayBlock,
+       .max_body_bytes = services->config().kv.max_batch_bytes},
+      [pool = &services->write_pool()](const Request& request) { return RunBatch(request, pool); });
 }
 
 }  // namespace tsdbd::server

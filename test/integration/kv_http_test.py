@@ -322,6 +322,22 @@ class BatchTest(KvTestCase):
                                          headers={"Content-Type": "application/octet-stream"})
                     self.assertIn(broken.status, (200, 400))
 
+    def test_only_batches_of_few_gets_are_answered_on_an_event_loop(self):
+        with harness.Daemon() as daemon:
+            keyspace = create(daemon, "a", backend="alex", key_type="bytes")
+
+            def tasks_of_batch(gets):
+                before = daemon.metrics()['tsdbd_pool_tasks_finished_total{pool="write"}']
+                operations = [{"op": "put", "key": "k", "value": "v"}]
+                operations += [{"op": "get", "key": "k"}] * gets
+                answer = self.expect(keyspace.batch(operations), 200).json()
+                self.assertEqual([entry["value"] for entry in answer["results"]], ["v"] * gets)
+                time.sleep(0.05)  # a task is counted after it has answered
+                return daemon.metrics()['tsdbd_pool_tasks_finished_total{pool="write"}'] - before
+
+            self.assertEqual(tasks_of_batch(5), 0)
+            self.assertEqual(tasks_of_batch(100), 1)
+
     def test_a_batch_with_an_error_changes_nothing(self):
         good = {"op": "put", "key": "1", "value": "v"}
         table = [
