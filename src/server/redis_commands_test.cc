@@ -198,6 +198,25 @@ TEST_F(RedisCommandsTest, ExpireWithConditions) {
           {"GET k", "$-1"}});
 }
 
+TEST_F(RedisCommandsTest, TimesBeforeAndBehindWhatNanosecondsCanSay) {
+  Expect({{"SET k v", "+OK"},
+          {"EXPIREAT k 9223372036", ":1"},
+          {"EXPIREAT k 9223372037", "-ERR invalid expire time in 'expireat' command"},
+          {"PEXPIREAT k 9223372036855", "-ERR invalid expire time in 'pexpireat' command"},
+          {"EXPIRETIME k", ":9223372036"},
+          {"EXPIREAT k -9223372037 GT", ":0"},
+          {"EXPIREAT k -9223372037", ":1"},
+          {"EXISTS k", ":0"},
+          {"SET k v", "+OK"},
+          {"PEXPIRE k -9223372036854775808", ":1"},
+          {"EXISTS k", ":0"},
+          {"SET k v", "+OK"},
+          {"EXPIREAT k -9223372036854775808", "-ERR invalid expire time in 'expireat' command"},
+          {"EXISTS k", ":1"}});
+  databases_.default_ttl_ns = kv::kNeverExpires;
+  Expect({{"SET k v", "+OK"}, {"TTL k", ":-1"}});
+}
+
 TEST_F(RedisCommandsTest, RenamingTakesTheExpiryAlong) {
   Expect({{"RENAME a b", "-ERR no such key"},
           {"SET a 1 EX 100", "+OK"},

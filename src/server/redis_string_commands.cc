@@ -189,9 +189,15 @@ std::string_view RangeOf(std::string_view value, int64_t first, int64_t last) {
 bool ToExpiry(int64_t number, ExpiryUnit unit, bool is_moment, int64_t now_ms,
               int64_t* expires_ns) {
   int64_t millis = number;
-  return !(unit == ExpiryUnit::kSeconds && __builtin_mul_overflow(number, 1'000, &millis)) &&
-         !(!is_moment && __builtin_add_overflow(millis, now_ms, &millis)) &&
-         !__builtin_mul_overflow(millis, kNanosPerMilli, expires_ns);
+  if ((unit == ExpiryUnit::kSeconds && __builtin_mul_overflow(number, 1'000, &millis)) ||
+      (!is_moment && __builtin_add_overflow(millis, now_ms, &millis))) {
+    return false;
+  }
+  if (__builtin_mul_overflow(millis, kNanosPerMilli, expires_ns)) {
+    *expires_ns = std::numeric_limits<int64_t>::min();
+    return millis < 0;
+  }
+  return true;
 }
 
 void ReadGet(RedisCall* call, std::span<const kv::Entry* const> entries) {

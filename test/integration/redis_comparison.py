@@ -270,6 +270,15 @@ SCRIPTS = {
         SET t v
         EXPIRE t 0
         EXISTS t
+        SET t v
+        EXPIREAT t -9223372037
+        EXISTS t
+        SET t v
+        PEXPIREAT t -9223372036854775808
+        EXISTS t
+        SET t v
+        PEXPIRE t -9223372036854775808
+        EXISTS t
         SET src v EX 1000
         RENAME src dst
         TTL dst
