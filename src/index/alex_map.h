@@ -23,9 +23,9 @@
 // - A slot that is spare has the key and payload of a neighbour (alex_nodes.h): there is no bitmap,
 //   and any slot with the right key is the answer.
 // - Around the prediction eight keys are compared without a branch, or the four of a cache line
-//   where nearly all keys of a leaf are in theirs. Only if the key is not among them come steps that
-//   double, and halving. How far the window lies from the prediction is fitted too: keys that want
-//   the same slot move to the next. (SSE4.2 is no faster here: benchmark_simd_search.)
+//   where nearly all keys of a leaf are in theirs. Only if the key is not among them come steps
+//   that double, and halving. How far the window lies from the prediction is fitted too: keys that
+//   want the same slot move to the next. (SSE4.2 is no faster here: benchmark_simd_search.)
 // - Predictions are integer arithmetic relative to the leaf's first key (alex_search.h).
 // - FindMany asks for the memory of 16 keys before it looks at the first.
 //
@@ -51,6 +51,8 @@
 // each: such a leaf grows by doubling, and when it is full, another begins. Its keys stay packed if
 // they are near enough to a line, else they are laid out as above. This holds for the end of each
 // leaf, not only for that of the map: keys like (series << 40 | time) come in order in many places.
+// Keys that come downward, each below all others, find some spare slots in front of a small leaf,
+// at tens of nanoseconds each; when it has 512, it is laid out for good and another begins.
 // Erasing gives a key's slots to its neighbour; a leaf that is three quarters empty is built anew,
 // an empty node is taken out.
 //
@@ -142,6 +144,9 @@ class AlexMap {
   // The writer.
   // Walks through all nodes.
   Stats stats() const;
+  // Slots that were moved, filled or built so far, besides appending to leaves: the work behind
+  // inserts.
+  size_t written_slots() const { return written_slots_; }
   // Ends the process if anything is not as it should be. For tests: walks through all slots.
   void CheckInvariants() const;
   // False, without a change, if the key is there already.
@@ -285,6 +290,8 @@ class AlexMap {
   std::optional<Payload> EraseLargest();
   void InsertInto(const alex::NodeRef& ref, int64_t last, const LeafSlot& slot);
   void AppendToFull(LeafNode* leaf, const LeafSlot& slot);
+  void GrowDownward(LeafNode* leaf, const LeafSlot& slot);
+  void PrependToLarge(LeafNode* leaf, const LeafSlot& slot);
   void Rebuild(LeafNode* leaf, const LeafSlot* added);
   alex::NodeRef Descend(uint64_t bits);
   void ReplaceLeaf(LeafNode* leaf, std::vector<NodeSlot> nodes);
@@ -311,7 +318,7 @@ class AlexMap {
   std::vector<NodeSlot> BuildLeaves(size_t count, double density, uint32_t room_behind, SlotAt at) {
     auto nodes = alex::BuildNodes<kWords>(count, density, room_behind, at);
     for (const NodeSlot& node : nodes) {
-      AddBytes(LeafOf(node)->bytes());
+      AddNode(*LeafOf(node));
     }
     return nodes;
   }
@@ -319,9 +326,14 @@ class AlexMap {
     auto nodes = alex::BuildNodes<3>(children.size(), alex::Limits<3>::kDensity, room_behind,
                                      [&](size_t i) { return children[i]; });
     for (const NodeSlot& node : nodes) {
-      AddBytes(InnerNode::Of(node)->bytes());
+      AddNode(*InnerNode::Of(node));
     }
     return nodes;
+  }
+  template <typename NodeType>
+  void AddNode(const NodeType& node) {
+    AddBytes(node.bytes());
+    written_slots_ += node.capacity;
   }
   // The node is out of reach for readers that come from now on.
   template <typename NodeType>
@@ -338,6 +350,10 @@ class AlexMap {
   static constexpr size_t kScanChunk = 128;
   // How many slots an insert moves at most before the leaf is built anew.
   static constexpr uint32_t kReach = 128;
+  // Of a leaf whose keys come downward. Each writes as many slots as are left of it, so it is short
+  // and often made anew, and the leaf therefore small.
+  static constexpr uint32_t kRoomInFront = 64;
+  static constexpr uint32_t kMaxDownwardKeys = 512;
   static constexpr uint32_t kFirstCapacity = 8;
   static constexpr uint32_t kFirstTailCapacity = 64;
   static constexpr uint32_t kTailCapacity = LeafLimits::kMaxKeys;
@@ -360,6 +376,7 @@ class AlexMap {
   std::array<Step, kMaxDepth> path_;
   size_t depth_ = 0;
   std::vector<LeafSlot> scratch_;
+  size_t written_slots_ = 0;
 };
 
 }  // namespace tsdbd::index

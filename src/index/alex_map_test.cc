@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <limits>
 #include <map>
 #include <memory>
@@ -331,6 +332,92 @@ TEST_P(AlexMapKeysTest, AMixOfEverythingDoesAsAMapDoes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(KeySets, AlexMapKeysTest, testing::ValuesIn(kKeySets),
+                         [](const auto& info) { return std::string(NameOf(info.param)); });
+
+// What inserts write, whatever the keys are and in which order they come: counted, as times would
+// say the same less certainly.
+class AlexMapWorkTest : public testing::TestWithParam<KeySet> {
+ protected:
+  // A full leaf as two, with room for keys to come, and the inner node above it anew.
+  static constexpr size_t kMostOfOne = 16'000;
+  static constexpr size_t kMostOnAverage = 120;
+
+  void InsertAll(const std::vector<uint64_t>& keys) {
+    const size_t begin = map_.written_slots();
+    size_t before = begin;
+    size_t most = 0;
+    for (const uint64_t key : keys) {
+      map_.Insert(key, PayloadOf(key));
+      most = std::max(most, map_.written_slots() - before);
+      before = map_.written_slots();
+    }
+    EXPECT_GT(most, 0u);
+    EXPECT_LE(most, kMostOfOne);
+    EXPECT_LE(before - begin, keys.size() * kMostOnAverage);
+    EXPECT_EQ(map_.size(), keys.size() + loaded_);
+  }
+  void InsertAllIntoEmpty(const std::vector<uint64_t>& keys, const char* order) {
+    SCOPED_TRACE(order);
+    map_.BulkLoad({});
+    InsertAll(keys);
+  }
+  // From the middle outwards, now above, now below.
+  static std::vector<uint64_t> Outward(const std::vector<uint64_t>& sorted) {
+    std::vector<uint64_t> keys;
+    const size_t middle = sorted.size() / 2;
+    for (size_t i = 0; i < middle; ++i) {
+      keys.push_back(sorted[middle + i]);
+      keys.push_back(sorted[middle - 1 - i]);
+    }
+    return keys;
+  }
+
+  EpochGate gate_;
+  Map map_{&gate_};
+  size_t loaded_ = 0;
+};
+
+TEST_P(AlexMapWorkTest, NoInsertWritesMoreThanAFewNodes) {
+  std::vector<uint64_t> keys = MakeKeys(GetParam(), 100'000, 31);
+  InsertAllIntoEmpty(keys, "as they come");
+  std::sort(keys.begin(), keys.end());
+  InsertAllIntoEmpty(keys, "upward");
+  InsertAllIntoEmpty({keys.rbegin(), keys.rend()}, "downward");
+  const std::vector<uint64_t> outward = Outward(keys);
+  InsertAllIntoEmpty(outward, "outward");
+  InsertAllIntoEmpty({outward.rbegin(), outward.rend()}, "inward");
+  std::shuffle(keys.begin(), keys.end(), std::mt19937_64(31));
+  InsertAllIntoEmpty(keys, "shuffled");
+}
+
+// All into one place of an inner node that has many children on either side.
+TEST_P(AlexMapWorkTest, NeitherDoesOneInTheMiddleOfALargeMap) {
+  constexpr uint64_t kGap = uint64_t{1} << 63;
+  std::vector<uint64_t> loaded;
+  for (uint64_t i = 1; i <= 200'000; ++i) {
+    loaded.push_back(kGap - (i << 34));
+    loaded.push_back(kGap + (i << 34));
+  }
+  const auto pairs = PairsOf(loaded);
+  std::vector<uint64_t> keys = MakeKeys(GetParam(), 100'000, 32);
+  const uint64_t largest = *std::max_element(keys.begin(), keys.end());
+  const int shift = std::max(0, static_cast<int>(std::bit_width(largest)) - 34);
+  for (uint64_t& key : keys) {
+    key = kGap + 1 + (key >> shift);
+  }
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  std::vector<uint64_t> downward(keys.rbegin(), keys.rend());
+  std::vector<uint64_t> shuffled = keys;
+  std::shuffle(shuffled.begin(), shuffled.end(), std::mt19937_64(32));
+  for (const auto* order : {&keys, &downward, &shuffled}) {
+    map_.BulkLoad(pairs);
+    loaded_ = pairs.size();
+    InsertAll(*order);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(KeySets, AlexMapWorkTest, testing::ValuesIn(kKeySets),
                          [](const auto& info) { return std::string(NameOf(info.param)); });
 
 // Readers beside a writer. Some keys are there all the while, each with a payload that belongs to

@@ -212,6 +212,10 @@ class alignas(kLineBytes) Node {
   bool IsGrowingInOrder() const {
     return appends > 0 && appends >= count / 2;
   }
+  // Whether most keys came before the others.
+  bool IsGrowingDownward() const {
+    return prepends > 0 && prepends >= count / 2;
+  }
   bool IsTimeToRebuild() const {
     return moves > kMovesPerSlot * capacity;
   }
@@ -246,6 +250,19 @@ class alignas(kLineBytes) Node {
       ++end;
     }
     return {begin, end};
+  }
+
+  // Whether there are so many spare slots among the kNear on either side of slot i, where as many
+  // inserts can then go for kNear moves each.
+  static constexpr uint32_t kNear = 256;
+  bool HasSpareNear(uint32_t i, size_t wanted) const {
+    const uint32_t begin = i > kNear ? i - kNear : 1;
+    const uint32_t end = std::min(i + kNear, capacity);
+    size_t spare = end > used ? end - used : 0;
+    for (uint32_t k = begin; k < std::min(end, used) && spare < wanted; ++k) {
+      spare += IsSpareLeft(k) ? 1 : 0;
+    }
+    return spare >= wanted;
   }
 
   // Before anybody else sees the node.
@@ -386,10 +403,11 @@ class alignas(kLineBytes) Node {
   const uint32_t capacity;
   const bool is_fenced;
   // The writer's.
-  uint32_t used = 0;     // slots
-  uint32_t count = 0;    // keys
-  uint32_t appends = 0;  // keys added behind all others since it was built
-  uint32_t moves = 0;    // slots moved for other keys since then
+  uint16_t prepends = 0;  // keys added before all others since it was built
+  uint32_t used = 0;      // slots
+  uint32_t count = 0;     // keys
+  uint32_t appends = 0;   // keys added behind all others since it was built
+  uint32_t moves = 0;     // slots moved for other keys since then
   // Neighbours of a leaf. Shared.
   Node* previous = nullptr;
   Node* next = nullptr;
@@ -452,6 +470,9 @@ class alignas(kLineBytes) Node {
   // Slot -1 (Keys): what lies before the first key must be none.
   const std::array<uint64_t, 3> before_first_ = {kNoKey, kNoKey, kNoKey};
 };
+
+// Then slot -1 is before_first_.
+static_assert(sizeof(Node<1>) == kLineBytes);
 
 // Limits and densities of the nodes of one kind.
 template <size_t kWords>

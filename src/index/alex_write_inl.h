@@ -42,6 +42,7 @@ std::optional<Payload> AlexMap<Key, Payload>::Write(uint64_t bits, const Words& 
       const auto [begin, end] = leaf->RunOf(at);
       Change change(VersionOf(leaf));
       leaf->Fill(begin, end, {bits, words});
+      written_slots_ += end - begin;
     }
     return before;
   }
@@ -110,8 +111,18 @@ void AlexMap<Key, Payload>::InsertInto(const alex::NodeRef& ref, int64_t last,
     if (place.end > 0) {
       Change change(VersionOf(leaf));
       leaf->InsertAt(place, slot);
+      leaf->prepends += last < 0 ? 1 : 0;
+      written_slots_ += place.distance + (place.end - place.begin);
       return;
     }
+  }
+  if (last < 0 && leaf->count >= kMaxDownwardKeys) {
+    PrependToLarge(leaf, slot);
+    return;
+  }
+  if (last < 0 && leaf->IsGrowingDownward()) {
+    GrowDownward(leaf, slot);
+    return;
   }
   Rebuild(leaf, &slot);
 }
@@ -133,7 +144,7 @@ void AlexMap<Key, Payload>::AppendToFull(LeafNode* leaf, const LeafSlot& slot) {
     grown->count = leaf->count;
     grown->appends = leaf->appends;
     grown->Append(slot);
-    AddBytes(grown->bytes());
+    AddNode(*grown);
     ReplaceLeaf(leaf, {grown->RefTo(base, model).ToSlot()});
     return;
   }
@@ -155,6 +166,45 @@ void AlexMap<Key, Payload>::AppendToFull(LeafNode* leaf, const LeafSlot& slot) {
   auto nodes = BuildLeaves(leaf->count, LeafLimits::kDensity, 0,
                            [&](size_t i) { return leaf->SlotAt(static_cast<uint32_t>(i)); });
   nodes.push_back(added);
+  ReplaceLeaf(leaf, std::move(nodes));
+}
+
+// The key comes before a leaf that is filled downward: it gets spare slots in front of it, and
+// those behind it none, until the leaf is laid out for good.
+template <typename Key, typename Payload>
+void AlexMap<Key, Payload>::GrowDownward(LeafNode* leaf, const LeafSlot& slot) {
+  const uint32_t count = leaf->count + 1;
+  scratch_.resize(count + 1);
+  scratch_[0] = slot;
+  leaf->CopyTo(&scratch_[1]);
+  auto* grown = LeafNode::New(LeafNode::RoundUp(kRoomInFront + count, false), false);
+  for (uint32_t i = 0; i < kRoomInFront; ++i) {
+    grown->Put(i, slot);
+  }
+  for (uint32_t i = 0; i < count; ++i) {
+    grown->Put(kRoomInFront + i, scratch_[i]);
+  }
+  grown->FreeFrom(kRoomInFront + count);
+  grown->count = count;
+  grown->prepends = static_cast<uint16_t>(count);
+  AddNode(*grown);
+  const double range = static_cast<double>(scratch_[count - 1].key - slot.key);
+  const auto model = alex::Model::Of(leaf->count / range, kRoomInFront);
+  ReplaceLeaf(leaf, {grown->RefTo(slot.key, model).ToSlot()});
+}
+
+// The key comes before a leaf that has no spare slot near its first key, and is too large to be
+// built anew for a few keys: it is laid out for good, and another is begun.
+template <typename Key, typename Payload>
+void AlexMap<Key, Payload>::PrependToLarge(LeafNode* leaf, const LeafSlot& slot) {
+  scratch_.resize(leaf->count + 1);
+  leaf->CopyTo(scratch_.data());
+  auto nodes =
+      BuildLeaves(leaf->count, LeafLimits::kDensity, 0, [&](size_t i) { return scratch_[i]; });
+  const NodeSlot added = NewLeaf(kFirstTailCapacity, slot.key, 0);
+  LeafOf(added)->Append(slot);
+  LeafOf(added)->prepends = 1;
+  nodes.insert(nodes.begin(), added);
   ReplaceLeaf(leaf, std::move(nodes));
 }
 
@@ -228,13 +278,15 @@ void AlexMap<Key, Payload>::ReplaceChild(size_t depth, std::vector<NodeSlot> nod
   const bool fits_behind = end == parent->used && parent->used + added <= parent->capacity;
   const bool fits_within =
       parent->count + added <= alex::Limits<3>::kFullDensity * parent->capacity &&
-      !parent->IsTimeToRebuild();
+      !parent->IsTimeToRebuild() && parent->HasSpareNear(end, added);
   if (added == 0 || fits_behind || fits_within) {
     Change change(VersionOf(parent));
+    written_slots_ += end - begin + added - parent->moves;
     parent->Fill(begin, end, nodes[0]);
     for (size_t i = 1; i < nodes.size(); ++i) {
       parent->Insert(step.ref, nodes[i]);
     }
+    written_slots_ += parent->moves;
     return;
   }
   std::vector<NodeSlot> children;
@@ -370,7 +422,7 @@ typename AlexMap<Key, Payload>::NodeSlot AlexMap<Key, Payload>::NewLeaf(uint32_t
                                                                         double slope) {
   auto* leaf = LeafNode::New(capacity, false);
   leaf->FreeFrom(0);
-  AddBytes(leaf->bytes());
+  AddNode(*leaf);
   return leaf->RefTo(key, alex::Model::Of(slope, 0)).ToSlot();
 }
 
