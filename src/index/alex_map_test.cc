@@ -14,6 +14,7 @@
 
 #include <gtest/gtest.h>
 
+#include "common/sanitizers_testing.h"
 #include "index/alex_keys_testing.h"
 
 namespace tsdbd::index {
@@ -225,7 +226,8 @@ TEST(AlexMapPayloadTest, PayloadsOfSixteenBytesStayTogether) {
 class AlexMapKeysTest : public AlexMapTest, public testing::WithParamInterface<KeySet> {
  protected:
   static constexpr uint64_t kSeed = 4711;
-  void SetUp() override { keys_ = MakeKeys(GetParam(), 40'000, kSeed); }
+  static constexpr size_t kKeys = kHasThreadSanitizer ? 15'000 : 40'000;
+  void SetUp() override { keys_ = MakeKeys(GetParam(), kKeys, kSeed); }
   std::vector<uint64_t> Shuffled() const {
     std::vector<uint64_t> keys = keys_;
     std::shuffle(keys.begin(), keys.end(), std::mt19937_64(kSeed));
@@ -341,6 +343,7 @@ class AlexMapWorkTest : public testing::TestWithParam<KeySet> {
   // A full leaf as two, with room for keys to come, and the inner node above it anew.
   static constexpr size_t kMostOfOne = 16'000;
   static constexpr size_t kMostOnAverage = 120;
+  static constexpr size_t kKeys = kHasThreadSanitizer ? 5'000 : 100'000;
 
   void InsertAll(const std::vector<uint64_t>& keys) {
     const size_t begin = map_.written_slots();
@@ -378,7 +381,7 @@ class AlexMapWorkTest : public testing::TestWithParam<KeySet> {
 };
 
 TEST_P(AlexMapWorkTest, NoInsertWritesMoreThanAFewNodes) {
-  std::vector<uint64_t> keys = MakeKeys(GetParam(), 100'000, 31);
+  std::vector<uint64_t> keys = MakeKeys(GetParam(), kKeys, 31);
   InsertAllIntoEmpty(keys, "as they come");
   std::sort(keys.begin(), keys.end());
   InsertAllIntoEmpty(keys, "upward");
@@ -394,12 +397,12 @@ TEST_P(AlexMapWorkTest, NoInsertWritesMoreThanAFewNodes) {
 TEST_P(AlexMapWorkTest, NeitherDoesOneInTheMiddleOfALargeMap) {
   constexpr uint64_t kGap = uint64_t{1} << 63;
   std::vector<uint64_t> loaded;
-  for (uint64_t i = 1; i <= 200'000; ++i) {
+  for (uint64_t i = 1; i <= 2 * kKeys; ++i) {
     loaded.push_back(kGap - (i << 34));
     loaded.push_back(kGap + (i << 34));
   }
   const auto pairs = PairsOf(loaded);
-  std::vector<uint64_t> keys = MakeKeys(GetParam(), 100'000, 32);
+  std::vector<uint64_t> keys = MakeKeys(GetParam(), kKeys, 32);
   const uint64_t largest = *std::max_element(keys.begin(), keys.end());
   const int shift = std::max(0, static_cast<int>(std::bit_width(largest)) - 34);
   for (uint64_t& key : keys) {

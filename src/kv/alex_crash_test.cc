@@ -16,7 +16,9 @@ namespace tsdbd::kv {
 namespace {
 
 // Some seconds for all tests together.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__)
+constexpr uint64_t kRounds = 8;
+#elif defined(__SANITIZE_ADDRESS__)
 constexpr uint64_t kRounds = 15;
 #else
 constexpr uint64_t kRounds = 60;

@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include "common/hex_dump_testing.h"
+#include "common/sanitizers_testing.h"
 #include "kv/alex_harness_testing.h"
 #include "kv/checkpoint.h"
 
@@ -77,7 +78,7 @@ TEST_P(AlexDamageTest, EveryByteOfTheLogMayBeWrong) {
   const std::string path = SegmentPaths().front();
   const std::string good = env.Contents(path);
   const size_t end = good.find_last_not_of('\0') + 1;
-  for (size_t offset = 0; offset < end; ++offset) {
+  for (size_t offset = 0; offset < end; offset += StepUnderThreadSanitizer(31)) {
     for (const int change : {0x01, 0x80, 0xFF}) {
       std::string bad = good;
       bad[offset] = static_cast<char>(bad[offset] ^ change);
@@ -99,7 +100,7 @@ TEST_P(AlexDamageTest, EveryByteOfACheckpointMayBeWrong) {
   const std::string path = "kv/" + std::string(kCheckpointName);
   const std::string good = env.Contents(path);
   options.checkpoint_at_close = false;
-  for (size_t offset = 0; offset < good.size(); ++offset) {
+  for (size_t offset = 0; offset < good.size(); offset += StepUnderThreadSanitizer(97)) {
     std::string bad = good;
     bad[offset] = static_cast<char>(bad[offset] ^ 0x40);
     env.SetContents(path, bad);
@@ -149,7 +150,9 @@ TEST_P(AlexDamageTest, ALogCutAtEveryByteIsAPrefix) {
   Crash(CrashMode::kKeepAll);
   const size_t end = good.find_last_not_of('\0') + 1;
   size_t state = 0;
-  for (size_t size = 0; size <= end + kRecordAlignment; ++size) {  // the padding too
+  // The padding too.
+  const size_t step = StepUnderThreadSanitizer(13);
+  for (size_t size = 0; size < end + kRecordAlignment + step; size += step) {
     for (const std::string& other : SegmentPaths()) {
       ASSERT_TRUE(env.Remove(other).ok());
     }

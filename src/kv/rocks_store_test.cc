@@ -14,6 +14,7 @@
 #include <rocksdb/file_system.h>
 
 #include "common/check.h"
+#include "common/sanitizers_testing.h"
 #include "kv/rocks_space.h"
 
 namespace tsdbd::kv {
@@ -435,7 +436,7 @@ TEST_F(RocksStoreTest, NoFlippedByteOfALogIsServed) {
     ASSERT_TRUE(store_->Put(fmt::format("key {}", i), fmt::format("value {}", i)).ok());
   }
   const size_t log_bytes = fs::file_size(OnlyLogIn(options_.directory));
-  for (size_t at = 0; at < log_bytes; at += 5) {
+  for (size_t at = 0; at < log_bytes; at += 5 * StepUnderThreadSanitizer(7)) {
     const auto store = OpenWithLog([&](std::string* log) { (*log)[at] ^= 0x10; });
     int found = 0;
     for (int i = 0; i < 5; ++i) {
