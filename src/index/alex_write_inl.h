@@ -34,6 +34,7 @@ std::optional<Payload> AlexMap<Key, Payload>::Write(uint64_t bits, const Words& 
   }
   const alex::NodeRef ref = Descend(bits);
   auto* leaf = LeafNode::Of(ref);
+  __builtin_prefetch(leaf, 1);  // its counts, whose miss would else follow that of the slots
   const int64_t last = LeafNode::Search(ref, bits);
   if (leaf->KeyAt(last) == bits) {
     const auto at = static_cast<uint32_t>(last);

@@ -33,7 +33,7 @@ std::string_view BytesOf(const MarkValue& mark) {
 }
 
 Status WriteZeros(File* file, uint64_t size_bytes, bool will_sync) {
-  const std::string zeros(will_sync ? kSmallStepBytes : kHugeStepBytes, '\0');
+  const std::string zeros(std::min(will_sync ? kSmallStepBytes : kHugeStepBytes, size_bytes), '\0');
   for (uint64_t offset = 0; offset < size_bytes; offset += zeros.size()) {
     const uint64_t step_bytes = std::min<uint64_t>(zeros.size(), size_bytes - offset);
     RETURN_IF_ERROR(file->WriteAt(offset, std::string_view(zeros).substr(0, step_bytes)));
