@@ -139,8 +139,9 @@ class AlexStore final : public Store {
   Status WriteCheckpointKeys(const CheckpointHeader& header, CheckpointWriter* writer);
   Status WriteCheckpointExpiries(const CheckpointHeader& header, CheckpointWriter* writer);
 
-  // The segment with the largest dead share, if that is at least `min_dead_share`.
-  Pick PickSegment(double min_dead_share) EXCLUDES(write_mutex_);
+  // The segment with the largest dead share, if that is at least `min_dead_share`; else one of many
+  // small ones.
+  Pick PickSegment(double min_dead_share) REQUIRES(upkeep_mutex_) EXCLUDES(write_mutex_);
   // False if no segment is worth it.
   StatusOr<bool> CompactOne(double min_dead_share, bool is_throttled) REQUIRES(upkeep_mutex_);
   Status CompactSegment(const Pick& pick, bool is_throttled) REQUIRES(upkeep_mutex_);
@@ -167,6 +168,8 @@ class AlexStore final : public Store {
 
   // One checkpoint, compaction or Clear at a time; before write_mutex_ in the lock order.
   Mutex upkeep_mutex_;
+  // Small segments with lower numbers are moved to the end of the log, one after the other.
+  uint32_t small_end_ GUARDED_BY(upkeep_mutex_) = 0;
   // Of bytes appended so far; written under write_mutex_.
   std::atomic<uint64_t> bytes_since_checkpoint_ = 0;
 

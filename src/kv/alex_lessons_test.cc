@@ -212,6 +212,37 @@ TEST_F(AlexLessonsTest, WhereALargeSegmentNoLongerFitsASmallOneServes) {
   EXPECT_LT(capacity - used_bytes(), options.min_segment_bytes);
 }
 
+TEST_F(AlexLessonsTest, ManyStartsWithFewWritesLeaveFewFiles) {
+  options.min_segment_bytes = 1 << 20;
+  options.has_upkeep = false;
+  for (int i = 0; i < 200; ++i) {
+    Reopen();
+    Put(fmt::format("key {}", i), fmt::format("value {}", i));
+    Put("the same", fmt::format("value {}", i));
+  }
+  Reopen();
+  EXPECT_GE(SegmentPaths().size(), 200u);
+  options.has_upkeep = true;
+  options.upkeep_interval_ms = 1;
+  uint64_t compactions = 0;
+  for (int i = 0; i < 40; ++i) {
+    Reopen();
+    Put("the same", fmt::format("another {}", i));
+    for (int wait = 0; wait < 10'000 && store->stats().segments > 12; ++wait) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_LE(store->stats().segments, 12u) << "at start " << i;
+    if (i > 0) {
+      compactions += store->stats().compactions;
+    }
+  }
+  EXPECT_LE(compactions, 80u) << "each was moved once or twice";
+  Reopen();
+  EXPECT_EQ(All().size(), 201u);
+  EXPECT_EQ(Get("key 7"), "value 7");
+  EXPECT_EQ(Get("the same"), "another 39");
+}
+
 TEST_F(AlexLessonsTest, StatsMayBeAskedForWhileCompactionRemovesSegments) {
   Put("key", "value");
   std::atomic<bool> is_over = false;

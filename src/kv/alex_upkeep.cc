@@ -20,6 +20,13 @@ constexpr double kBackgroundDeadShare = 0.4;
 // On request: more would be copied than freed.
 constexpr double kRequestedDeadShare = 0.05;
 
+// Each start begins a segment, so that many starts with few writes leave many small segments. When
+// there are more than so many that hold less than 1/8 of the smallest size, what lives in them is
+// moved to the end of the log: at most a MiB or two at a time, and then nothing until there are as
+// many again.
+constexpr size_t kMaxSmallSegments = 8;
+constexpr uint64_t kSmallestPerSmall = 8;
+
 // What is done under one hold of the write lock: some tens of microseconds.
 constexpr size_t kMoveRecords = 64;
 constexpr uint64_t kMoveBytes = 128 << 10;
@@ -245,6 +252,9 @@ Status AlexStore::WriteCheckpointExpiries(const CheckpointHeader& header,
 AlexStore::Pick AlexStore::PickSegment(double min_dead_share) {
   MutexLock lock(&write_mutex_);
   Pick best{.dead_share = min_dead_share};
+  Pick small;  // the oldest
+  size_t small_count = 0;
+  uint32_t sealed_end = 0;
   bool is_first = true;
   bool has_dead_before = false;  // a put, in an older segment
   for (LogSegment* segment : log_.Segments()) {
@@ -261,10 +271,21 @@ AlexStore::Pick AlexStore::PickSegment(double min_dead_share) {
     if (may_go && dead_share >= best.dead_share) {
       best = {.segment = segment, .dead_share = dead_share, .drops_deletes = !has_dead_before};
     }
+    if (may_go &&
+        figures.end_bytes - kLogPageBytes < options_.min_segment_bytes / kSmallestPerSmall) {
+      if (small_count++ == 0) {
+        small = {.segment = segment, .dead_share = dead_share, .drops_deletes = !has_dead_before};
+      }
+    }
+    sealed_end = segment->number() + 1;
     has_dead_before = has_dead_before || segment->is_damaged || figures.dead_put_bytes() > 0;
     is_first = false;
   }
-  return best;
+  if (small_count > kMaxSmallSegments) {
+    small_end_ = sealed_end;
+  }
+  const bool has_small = small.segment != nullptr && small.segment->number() < small_end_;
+  return best.segment == nullptr && has_small ? small : best;
 }
 
 StatusOr<bool> AlexStore::CompactOne(double min_dead_share, bool is_throttled) {
