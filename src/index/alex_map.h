@@ -161,6 +161,10 @@ class AlexMap {
   std::optional<Payload> Erase(Key key);
   // Replaces everything by `pairs`, whose keys rise strictly.
   void BulkLoad(std::span<const Pair> pairs);
+  // Removes everything, in the same time however much it is: what takes time is to let go of what
+  // is returned, and that may any thread, as long as the gate lives.
+  class Remains;
+  Remains Clear();
 
  private:
   static constexpr size_t kWords = (sizeof(Payload) + 7) / 8;
@@ -298,7 +302,7 @@ class AlexMap {
   void ReplaceChild(size_t depth, std::vector<NodeSlot> nodes);
   void RemoveChild(size_t depth);
   void SetRoot(std::vector<NodeSlot> nodes);
-  void RetireTree(const NodeSlot& slot);
+  static void RetireTree(EpochGate* gate, const NodeSlot& slot);
   // Calls visit(slot, depth) for each node, children after their parents, in order.
   template <typename Visitor>
   static void VisitNodes(const NodeSlot& slot, size_t depth, const Visitor& visit);
@@ -338,11 +342,14 @@ class AlexMap {
   // The node is out of reach for readers that come from now on.
   template <typename NodeType>
   void Retire(NodeType* node) {
-    const size_t bytes = node->bytes();
-    AddBytes(-bytes);
-    gate_->Retire(
+    AddBytes(-node->bytes());
+    RetireTo(gate_, node);
+  }
+  template <typename NodeType>
+  static void RetireTo(EpochGate* gate, NodeType* node) {
+    gate->Retire(
         [](void*, void* pointer, size_t) { NodeType::Delete(static_cast<NodeType*>(pointer)); },
-        nullptr, node, bytes);
+        nullptr, node, node->bytes());
   }
 
   static constexpr uint32_t kVersionBits = 8;

@@ -304,6 +304,31 @@ TEST_P(AlexMapKeysTest, AfterEverythingIsErasedHardlyAnyMemoryIsLeft) {
   CheckAll();
 }
 
+TEST_P(AlexMapKeysTest, WhatWasClearedIsFreedLater) {
+  BulkLoad(keys_);
+  Insert(kLargestKey, 1);
+  {
+    const size_t written = map_.written_slots();
+    const Map::Remains remains = map_.Clear();
+    EXPECT_LE(map_.written_slots() - written, 8u);
+    EXPECT_LE(map_.memory_bytes(), 512u);
+    model_.clear();
+    CheckAll();
+    EXPECT_EQ(gate_.waiting_count(), 0u) << "nothing was taken apart";
+    for (const uint64_t key : Shuffled()) {
+      Insert(key, PayloadOf(key));
+    }
+    CheckAll();
+  }
+  CheckAll();
+  {
+    const EpochGate::Pin pin(&gate_);
+    map_.Clear();
+    EXPECT_GT(gate_.waiting_count(), 1u) << "readers may be in it";
+  }
+  EXPECT_EQ(gate_.waiting_count(), 0u);
+}
+
 TEST_P(AlexMapKeysTest, AMixOfEverythingDoesAsAMapDoes) {
   const uint64_t seed = std::random_device()();
   SCOPED_TRACE("seed " + std::to_string(seed));

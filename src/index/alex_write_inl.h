@@ -13,9 +13,33 @@ AlexMap<Key, Payload>::AlexMap(EpochGate* gate) : gate_(gate) {
   root_.store(new NodeSlot(leaf), std::memory_order_relaxed);
 }
 
+// What was in a map. Readers may still see it.
+template <typename Key, typename Payload>
+class AlexMap<Key, Payload>::Remains {
+ public:
+  Remains() = default;
+  Remains(EpochGate* gate, const NodeSlot& root) : gate_(gate), root_(root) {}
+  Remains(Remains&& other) noexcept
+      : gate_(std::exchange(other.gate_, nullptr)), root_(other.root_) {}
+  Remains& operator=(Remains&& other) noexcept {
+    std::swap(gate_, other.gate_);
+    std::swap(root_, other.root_);
+    return *this;
+  }
+  ~Remains() {
+    if (gate_ != nullptr) {
+      RetireTree(gate_, root_);
+    }
+  }
+
+ private:
+  EpochGate* gate_ = nullptr;
+  NodeSlot root_ = {};
+};
+
 template <typename Key, typename Payload>
 AlexMap<Key, Payload>::~AlexMap() {
-  RetireTree(*root_);
+  RetireTree(gate_, *root_);
   delete root_.load(std::memory_order_relaxed);
 }
 
@@ -397,7 +421,8 @@ std::optional<Payload> AlexMap<Key, Payload>::EraseLargest() {
 
 template <typename Key, typename Payload>
 void AlexMap<Key, Payload>::BulkLoad(std::span<const Pair> pairs) {
-  const NodeSlot old_root = *root_;
+  const Remains before(gate_, *root_);
+  memory_bytes_.store(0, std::memory_order_relaxed);
   size_t count = pairs.size();
   const bool has_largest = count > 0 && ToBits(pairs.back().key) == alex::kNoKey;
   count -= has_largest ? 1 : 0;
@@ -413,7 +438,18 @@ void AlexMap<Key, Payload>::BulkLoad(std::span<const Pair> pairs) {
   SetRoot(std::move(leaves));
   SetLargest(has_largest, has_largest ? ToWords(pairs.back().payload) : Words{});
   size_.store(pairs.size(), std::memory_order_relaxed);
-  RetireTree(old_root);
+}
+
+template <typename Key, typename Payload>
+typename AlexMap<Key, Payload>::Remains AlexMap<Key, Payload>::Clear() {
+  Remains before(gate_, *root_);
+  memory_bytes_.store(0, std::memory_order_relaxed);
+  const NodeSlot leaf = NewLeaf(kFirstCapacity, 0, 0);
+  tail_ = LeafOf(leaf);
+  SetRoot({leaf});
+  SetLargest(false, {});
+  size_.store(0, std::memory_order_relaxed);
+  return before;
 }
 
 // An empty leaf for keys from `key` on.
@@ -428,15 +464,15 @@ typename AlexMap<Key, Payload>::NodeSlot AlexMap<Key, Payload>::NewLeaf(uint32_t
 }
 
 template <typename Key, typename Payload>
-void AlexMap<Key, Payload>::RetireTree(const NodeSlot& slot) {
+void AlexMap<Key, Payload>::RetireTree(EpochGate* gate, const NodeSlot& slot) {
   const auto ref = alex::NodeRef(slot);
   if (ref.is_leaf()) {
-    Retire(LeafNode::Of(ref));
+    RetireTo(gate, LeafNode::Of(ref));
     return;
   }
   auto* node = InnerNode::Of(ref);
-  node->ForEach([&](const NodeSlot& child) { RetireTree(child); });
-  Retire(node);
+  node->ForEach([&](const NodeSlot& child) { RetireTree(gate, child); });
+  RetireTo(gate, node);
 }
 
 }  // namespace tsdbd::index

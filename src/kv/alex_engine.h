@@ -80,6 +80,11 @@ class AlexStore final : public Store {
     std::vector<Item> items;
     uint64_t bytes = 0;
   };
+  // What a Clear takes away: to be freed without the write lock, as that takes time for each key.
+  struct Cleared {
+    KeyIndex::Remains index;
+    std::set<ExpiryEntry> expiries;
+  };
   // A segment to compact.
   struct Pick {
     LogSegment* segment = nullptr;
@@ -116,8 +121,9 @@ class AlexStore final : public Store {
       REQUIRES(write_mutex_);
   // The index no longer leads to the record at `position`.
   void Forget(Position position) REQUIRES(write_mutex_);
+  // For snapshots; takes time for each key.
   void AddAllToHistory() REQUIRES(write_mutex_);
-  void ResetIndex() REQUIRES(write_mutex_);
+  Cleared ResetIndex() REQUIRES(write_mutex_);
 
   // ---- Recovery (the opening thread)
 

@@ -313,19 +313,22 @@ void AlexStore::AddAllToHistory() {
   }
 }
 
-void AlexStore::ResetIndex() {
-  index_.Load({}, false);
-  expiries_.clear();
+AlexStore::Cleared AlexStore::ResetIndex() {
+  Cleared cleared;
+  cleared.index = index_.Clear();
+  cleared.expiries.swap(expiries_);
   live_bytes_ = 0;
   for (LogSegment* segment : log_.Segments()) {
     segment->figures.live_bytes = 0;
     segment->is_damaged = false;  // what cannot be read there is no longer wanted
   }
+  return cleared;
 }
 
 Status AlexStore::Clear() {
   MutexLock upkeep_lock(&upkeep_mutex_);
   uint32_t first_kept = 0;
+  Cleared cleared;
   {
     MutexLock lock(&write_mutex_);
     RETURN_IF_ERROR(Admit());
@@ -341,7 +344,7 @@ Status AlexStore::Clear() {
     log_.Publish();
     log_.active()->has_clear = true;
     first_kept = log_.active()->number();
-    ResetIndex();
+    cleared = ResetIndex();
   }
   RETURN_IF_ERROR(MarkAndSync());
   for (LogSegment* segment : log_.Segments()) {

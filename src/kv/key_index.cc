@@ -142,6 +142,15 @@ Position KeyIndex::PutUnreadable(uint64_t index_key, Position position) {
   return map_.Upsert(index_key, position).value_or(0);
 }
 
+KeyIndex::Remains KeyIndex::Clear() {
+  Remains before;
+  WriterLock lock(&others_mutex_);
+  before.others.swap(others_);
+  before.map = map_.Clear();
+  CountOthers();
+  return before;
+}
+
 void KeyIndex::Load(std::span<const Pair> pairs, bool has_collisions) {
   WriterLock lock(&others_mutex_);
   others_.clear();

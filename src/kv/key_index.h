@@ -60,6 +60,9 @@ class KeyIndex {
   bool IsAt(uint64_t index_key, Position position) const;
   // A record of which no more than the index key is known hides what was there.
   Position PutUnreadable(uint64_t index_key, Position position);
+  // Removes everything. What was there is freed with what is returned, which takes its time.
+  struct Remains;
+  Remains Clear();
   // Replaces everything. The pairs are in order; several may have the same key.
   void Load(std::span<const Pair> pairs, bool has_collisions);
 
@@ -80,6 +83,11 @@ class KeyIndex {
   std::atomic<uint64_t> move_count_ = 0;
   mutable SharedMutex others_mutex_;
   Others others_ GUARDED_BY(others_mutex_);
+};
+
+struct KeyIndex::Remains {
+  Map::Remains map;
+  Others others;
 };
 
 }  // namespace tsdbd::kv
