@@ -47,7 +47,8 @@ struct ChunkEncoder::Scratch {
   std::vector<uint32_t> section_ends;
 };
 
-ChunkEncoder::ChunkEncoder() : scratch_(std::make_unique<Scratch>()) {}
+ChunkEncoder::ChunkEncoder(EncodeFor purpose)
+    : purpose_(purpose), scratch_(std::make_unique<Scratch>()) {}
 ChunkEncoder::~ChunkEncoder() = default;
 ChunkEncoder::ChunkEncoder(ChunkEncoder&&) noexcept = default;
 ChunkEncoder& ChunkEncoder::operator=(ChunkEncoder&&) noexcept = default;
@@ -68,7 +69,7 @@ void ChunkEncoder::Encode(const ChunkInput& input, std::string* out) {
     end_section();
   }
   for (const double* column : input.columns) {
-    EncodeValues({column, rows}, &scratch_->values, &sections);
+    EncodeValues({column, rows}, purpose_, &scratch_->values, &sections);
     end_section();
   }
 

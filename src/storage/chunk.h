@@ -1,5 +1,5 @@
 #pragma once
-// A chunk: up to 1,024 rows of one series group, encoded into immutable bytes: one timestamp
+// A chunk: up to 4,096 rows of one series group, encoded into immutable bytes: one timestamp
 // column, one column of doubles per series, and optionally the rows' write sequence numbers.
 // Format: docs/formats/block.md. The bytes carry no checksum: whoever stores them adds one.
 //
@@ -25,8 +25,11 @@ namespace tsdbd::storage {
 class TimestampColumnView;
 class ValueColumnView;
 
-// Rows amortise headers up to about here, and a chunk's column (8 KiB raw) still fits in L1.
-inline constexpr size_t kMaxChunkRows = 1024;
+// Chunks of compacted blocks, which are written once and kept for long: more rows save little more.
+inline constexpr size_t kMaxChunkRows = 4096;
+// Chunks of the head and of flushed blocks: rows amortise headers up to about here, and a chunk's
+// column (8 KiB raw) still fits in L1.
+inline constexpr size_t kFlushChunkRows = 1024;
 // A zone is the unit of random access: small enough to decode in about 100 ns.
 inline constexpr size_t kZoneRows = 128;
 inline constexpr size_t kMaxChunkColumns = 65'535;
@@ -39,10 +42,16 @@ struct ChunkInput {
   const uint64_t* sequences = nullptr;
 };
 
+// What chunks are encoded for decides how much time encoding and decoding them may take.
+enum class EncodeFor : uint8_t {
+  kFlush,       // bit-packed: fast both ways
+  kCompaction,  // small: with an entropy stage where it saves a tenth
+};
+
 // Encodes chunks. Keeps scratch memory between calls; one thread at a time.
 class ChunkEncoder {
  public:
-  ChunkEncoder();
+  explicit ChunkEncoder(EncodeFor purpose = EncodeFor::kFlush);
   ~ChunkEncoder();
   ChunkEncoder(ChunkEncoder&&) noexcept;
   ChunkEncoder& operator=(ChunkEncoder&&) noexcept;
@@ -52,6 +61,7 @@ class ChunkEncoder {
 
  private:
   struct Scratch;
+  EncodeFor purpose_;
   std::unique_ptr<Scratch> scratch_;
 };
 
@@ -61,6 +71,9 @@ enum class ColumnCodec : uint8_t {
   kRaw = 1,
   kDecimalFrame = 2,  // value = integer / 10^exponent; integers bit-packed from the zone's minimum
   kDecimalDelta = 3,  // the same; differences of neighbours bit-packed
+  // The same with jumps, and an entropy stage where it pays.
+  kDecimalCodedFrame = 4,
+  kDecimalCodedDelta = 5,
 };
 
 // Reads a chunk in place: copies are cheap, the bytes must outlive it. Thread-safe (constant).
@@ -91,8 +104,10 @@ class ChunkView {
   void DecodeTimestamps(size_t first, size_t count, model::Timestamp* out) const;
 
   void DecodeColumn(size_t column, size_t first, size_t count, double* out) const;
-  // O(1); for delta-coded columns one zone is summed.
+  // O(1); for delta-coded columns one zone is summed, with an entropy stage it is also decoded.
   double ValueAt(size_t column, size_t row) const;
+  // Whether ValueAt looks at that row's bits only.
+  bool HasFastAccess(size_t column) const { return codec(column) <= ColumnCodec::kDecimalFrame; }
   // Fetches the beginning of a column's bytes, to be decoded soon.
   void PrefetchColumn(size_t column) const { __builtin_prefetch(Column(column).data()); }
   ColumnCodec codec(size_t column) const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <memory>
 #include <random>
 
@@ -21,16 +22,17 @@ struct Rows {
   std::vector<uint64_t> sequences;
 };
 
-std::string Encode(const Rows& rows) {
+std::string Encode(const Rows& rows, EncodeFor purpose = EncodeFor::kFlush) {
   std::vector<const double*> columns;
   for (const auto& column : rows.columns) {
     columns.push_back(column.data());
   }
   std::string bytes;
-  ChunkEncoder().Encode({.timestamps = rows.timestamps,
-                         .columns = columns,
-                         .sequences = rows.sequences.empty() ? nullptr : rows.sequences.data()},
-                        &bytes);
+  ChunkEncoder(purpose).Encode(
+      {.timestamps = rows.timestamps,
+       .columns = columns,
+       .sequences = rows.sequences.empty() ? nullptr : rows.sequences.data()},
+      &bytes);
   return bytes;
 }
 
@@ -92,7 +94,8 @@ void ExpectColumn(const ChunkView& chunk, size_t column, const std::vector<doubl
   }
 }
 
-constexpr size_t kRowCounts[] = {1, 2, 3, 16, 100, 127, 128, 129, 255, 256, 257, 1000, 1023, 1024};
+constexpr size_t kRowCounts[] = {1,   2,   3,   16,   100,  127,  128,  129,
+                                 255, 256, 257, 1000, 1023, 1024, 4095, 4096};
 
 TEST(ChunkTest, EveryShapeOfTimestampsComesBack) {
   for (const TimestampShape& shape : TimestampShapes()) {
@@ -112,10 +115,69 @@ TEST(ChunkTest, EveryShapeOfValuesComesBackBitForBit) {
     for (const size_t count : kRowCounts) {
       SCOPED_TRACE(shape.name + " × " + std::to_string(count));
       const Rows rows = RegularRows(count, {shape.name}, count);
-      const std::string bytes = Encode(rows);
+      for (const EncodeFor purpose : {EncodeFor::kFlush, EncodeFor::kCompaction}) {
+        const std::string bytes = Encode(rows, purpose);
+        const ChunkView chunk = OpenOrDie(bytes);
+        ASSERT_EQ(chunk.column_count(), 1u);
+        ExpectColumn(chunk, 0, rows.columns[0]);
+      }
+    }
+  }
+}
+
+// What only the encoder for compaction looks for.
+std::vector<double> ColumnWithJumps(size_t count, double jump, Random* random) {
+  std::vector<double> column(count);
+  double value = 0;
+  for (size_t i = 0; i < count; ++i) {
+    value += static_cast<double>((*random)() % 4);
+    value = (*random)() % 200 == 0 ? value + jump : value;
+    column[i] = value;
+  }
+  return column;
+}
+
+TEST(ChunkTest, CompactedColumnsWithJumpsComeBack) {
+  Random random(3);
+  for (const size_t count : kRowCounts) {
+    for (const double jump : {-1e3, 1e9, -1e15}) {
+      SCOPED_TRACE(std::to_string(jump) + " × " + std::to_string(count));
+      Rows rows = RegularRows(count, {});
+      rows.columns.push_back(ColumnWithJumps(count, jump, &random));
+      std::vector<double> levels(count);  // the jumps alone: most values are near zero
+      for (double& level : levels) {
+        level = random() % 100 == 0 ? jump : static_cast<double>(random() % 3) / 100;
+      }
+      rows.columns.push_back(levels);
+      const std::string bytes = Encode(rows, EncodeFor::kCompaction);
       const ChunkView chunk = OpenOrDie(bytes);
-      ASSERT_EQ(chunk.column_count(), 1u);
       ExpectColumn(chunk, 0, rows.columns[0]);
+      ExpectColumn(chunk, 1, rows.columns[1]);
+    }
+  }
+}
+
+TEST(ChunkTest, CompactedColumnsOfEveryModelComeBack) {
+  Random random(4);
+  for (double scale = 0.02; scale < 1e6; scale *= 1.3) {
+    Rows rows = RegularRows(1000, {});
+    std::normal_distribution<double> normal(0, scale);
+    std::exponential_distribution<double> exponential(1 / scale);
+    std::vector<double> columns[4] = {};
+    double walk = 0;
+    double counter = 0;
+    for (size_t i = 0; i < 1000; ++i) {
+      columns[0].push_back(std::round(normal(random)));
+      columns[1].push_back(walk += std::round(normal(random)));
+      columns[2].push_back(counter += std::floor(exponential(random)));
+      columns[3].push_back(std::floor(exponential(random)));
+    }
+    rows.columns.assign(columns, columns + 4);
+    const std::string bytes = Encode(rows, EncodeFor::kCompaction);
+    const ChunkView chunk = OpenOrDie(bytes);
+    for (size_t column = 0; column < 4; ++column) {
+      SCOPED_TRACE(std::to_string(scale) + ", column " + std::to_string(column));
+      ExpectColumn(chunk, column, rows.columns[column]);
     }
   }
 }
@@ -137,7 +199,8 @@ TEST(ChunkTest, RandomChunksGiveTheRightRowsForRandomRanges) {
         rows.sequences.push_back(round % 2 ? random() : 1'000'000 + i * 3 + below(3));
       }
     }
-    const std::string bytes = Encode(rows);
+    const std::string bytes =
+        Encode(rows, below(2) == 0 ? EncodeFor::kFlush : EncodeFor::kCompaction);
     const ChunkView chunk = OpenOrDie(bytes);
     ASSERT_EQ(chunk.has_sequences(), !rows.sequences.empty());
     for (int range = 0; range < 20; ++range) {
@@ -221,9 +284,10 @@ TEST(ChunkTest, CodecIsTheOneThatTheValuesCallFor) {
 }
 
 // The sizes that the format promises (bytes per sample, timestamps included).
-double BytesPerSample(size_t rows, size_t columns, const std::string& shape) {
+double BytesPerSample(size_t rows, size_t columns, const std::string& shape,
+                      EncodeFor purpose = EncodeFor::kFlush) {
   const Rows input = RegularRows(rows, std::vector<std::string>(columns, shape));
-  return static_cast<double>(Encode(input).size()) / static_cast<double>(rows * columns);
+  return static_cast<double>(Encode(input, purpose).size()) / static_cast<double>(rows * columns);
 }
 
 TEST(ChunkTest, SizesStayWithinTheirTargets) {
@@ -231,6 +295,16 @@ TEST(ChunkTest, SizesStayWithinTheirTargets) {
   EXPECT_LE(BytesPerSample(1024, 10, "counter"), 10.0 / 8 + 0.1);  // increments below 1000
   EXPECT_LE(BytesPerSample(1024, 10, "two_decimal_walk"), 1.0);
   EXPECT_LE(BytesPerSample(1024, 10, "constant"), 0.01);
+}
+
+TEST(ChunkTest, CompactedSizesStayWithinTheirTargets) {
+  const auto size_of = [](const std::string& shape) {
+    return BytesPerSample(kMaxChunkRows, 10, shape, EncodeFor::kCompaction);
+  };
+  EXPECT_LE(size_of("integer_walk"), 0.295);  // the entropy of its steps is 2.15 bits
+  EXPECT_LE(size_of("booleans"), 0.055);
+  EXPECT_LE(size_of("two_decimal_walk"), 0.74);
+  EXPECT_LE(size_of("counter_with_resets"), 0.86);
 }
 
 TEST(ChunkTest, SmallChunksHaveLittleOverhead) {
@@ -282,7 +356,7 @@ bool OpensAndReads(std::string_view bytes) {
 Rows RowsOfAllCodecs(size_t count) {
   Random random(7);
   Rows rows = RegularRows(count, {"constant", "integer_walk", "counter", "two_decimals", "reals",
-                                  "decimals_with_exceptions"});
+                                  "decimals_with_exceptions", "booleans", "counter_with_resets"});
   rows.timestamps = TimestampShapeNamed("jittered_milliseconds").generate(count, &random);
   for (size_t i = 0; i < count; ++i) {
     rows.sequences.push_back(5000 + 3 * i);
@@ -291,23 +365,27 @@ Rows RowsOfAllCodecs(size_t count) {
 }
 
 TEST(ChunkTest, ChunkCutAnywhereIsRefused) {
-  const std::string bytes = Encode(RowsOfAllCodecs(150));
-  for (size_t size = 0; size < bytes.size(); ++size) {
-    EXPECT_FALSE(OpensAndReads(std::string_view(bytes).substr(0, size))) << size;
+  for (const EncodeFor purpose : {EncodeFor::kFlush, EncodeFor::kCompaction}) {
+    const std::string bytes = Encode(RowsOfAllCodecs(150), purpose);
+    for (size_t size = 0; size < bytes.size(); ++size) {
+      EXPECT_FALSE(OpensAndReads(std::string_view(bytes).substr(0, size))) << size;
+    }
+    EXPECT_TRUE(OpensAndReads(bytes));
+    EXPECT_FALSE(OpensAndReads(bytes + '\0'));
   }
-  EXPECT_TRUE(OpensAndReads(bytes));
-  EXPECT_FALSE(OpensAndReads(bytes + '\0'));
 }
 
 TEST(ChunkTest, NoDamagedByteMakesAReadLeaveTheChunk) {
-  std::string bytes = Encode(RowsOfAllCodecs(150));
-  for (size_t offset = 0; offset < bytes.size(); ++offset) {
-    const char original = bytes[offset];
-    for (const int flip : {0x01, 0x80, 0xFF}) {
-      bytes[offset] = static_cast<char>(original ^ flip);
-      OpensAndReads(bytes);
+  for (const EncodeFor purpose : {EncodeFor::kFlush, EncodeFor::kCompaction}) {
+    std::string bytes = Encode(RowsOfAllCodecs(150), purpose);
+    for (size_t offset = 0; offset < bytes.size(); ++offset) {
+      const char original = bytes[offset];
+      for (const int flip : {0x01, 0x80, 0xFF}) {
+        bytes[offset] = static_cast<char>(original ^ flip);
+        OpensAndReads(bytes);
+      }
+      bytes[offset] = original;
     }
-    bytes[offset] = original;
   }
 }
 
@@ -315,9 +393,10 @@ TEST(ChunkTest, RandomBytesNeverMakeAReadLeaveTheChunk) {
   const uint64_t seed = std::random_device()();
   SCOPED_TRACE("seed " + std::to_string(seed));
   Random random(seed);
-  const std::string original = Encode(RowsOfAllCodecs(300));
-  for (int round = 0; round < 3000; ++round) {
-    std::string bytes = original;
+  const std::string originals[] = {Encode(RowsOfAllCodecs(300)),
+                                   Encode(RowsOfAllCodecs(300), EncodeFor::kCompaction)};
+  for (int round = 0; round < 4000; ++round) {
+    std::string bytes = originals[round % 2];
     for (size_t changes = 1 + random() % 8; changes > 0; --changes) {
       // Mostly in the headers, where it hurts.
       const size_t limit = random() % 2 ? 64 : bytes.size();
@@ -339,7 +418,7 @@ TEST(ChunkTest, LaterVersionsAndUnknownCodecsAreRefused) {
   EXPECT_FALSE(OpensAndReads(with(1, 2)));     // an unknown timestamp codec
   const size_t column = bytes.size() - OpenOrDie(bytes).column_size_bytes(0);
   EXPECT_TRUE(OpensAndReads(with(column, 0)));
-  EXPECT_FALSE(OpensAndReads(with(column, 4)));
+  EXPECT_FALSE(OpensAndReads(with(column, 6)));
 }
 
 }  // namespace

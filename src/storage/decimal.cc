@@ -257,6 +257,12 @@ void DecodeSums(const PackedZone& zone, double power, double* out) {
   decode(zone, power, out);
 }
 
+void DecodeDifferences(const uint64_t* differences, const PackedZone& zone, double power,
+                       double* out) {
+  const auto decode = power == 1.0 ? DecodeUnpacked<true> : DecodeUnpacked<false>;
+  decode(differences, zone, power, out);
+}
+
 // Whether all of them come back bit for bit.
 template <bool kIsOne>
 bool EncodeAllBy(const double* values, size_t count, double power, uint64_t* integers) {
@@ -299,6 +305,7 @@ namespace {
 
 HWY_EXPORT(DecodeAll);
 HWY_EXPORT(DecodeSums);
+HWY_EXPORT(DecodeDifferences);
 HWY_EXPORT(EncodeAll);
 
 constexpr double kPowersOfTen[kMaxDecimalExponent + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,
@@ -397,6 +404,11 @@ void ToDoubles(const uint64_t* integers, size_t count, uint64_t base, unsigned e
 
 void SumsToDoubles(const PackedZone& zone, unsigned exponent, double* out) {
   HWY_DYNAMIC_DISPATCH(DecodeSums)(zone, kPowersOfTen[exponent], out);
+}
+
+void SumsToDoubles(const uint64_t* differences, const PackedZone& zone, unsigned exponent,
+                   double* out) {
+  HWY_DYNAMIC_DISPATCH(DecodeDifferences)(differences, zone, kPowersOfTen[exponent], out);
 }
 
 }  // namespace tsdbd::storage

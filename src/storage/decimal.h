@@ -30,22 +30,22 @@ size_t ToIntegers(std::span<const double> values, unsigned exponent, uint64_t* i
 void ToDoubles(const uint64_t* integers, size_t count, uint64_t base, unsigned exponent,
                double* out);
 
-// The integers given by their differences: out[0] = base / 10^exponent, and every integer is the
-// one before it, `step` and differences[i - 1] more. There are count - 1 differences.
-void SumsToDoubles(const uint64_t* differences, size_t count, uint64_t base, uint64_t step,
-                   unsigned exponent, double* out);
-
 // Integers as a zone of packed_integers.h has them.
 struct PackedZone {
   uint64_t base;
   uint64_t step;
-  size_t count;           // integers, 1 .. kMaxUnpackCount
-  unsigned width;         // of what is packed
-  std::string_view bits;  // from the first packed number to the end of what may be read
+  size_t count;                // integers, 1 .. kMaxUnpackCount
+  unsigned width = 0;          // of what is packed
+  std::string_view bits = {};  // from the first packed number to the end of what may be read
 };
 
 // The same of a delta-coded zone: its first integer is `base`, and each of the others is `step` and
 // the next of count - 1 packed numbers more than the one before it.
 void SumsToDoubles(const PackedZone& zone, unsigned exponent, double* out);
+
+// The same of numbers that are not packed: zone.count - 1 of them, and one more that may be any.
+// The zone's width and bits are not looked at.
+void SumsToDoubles(const uint64_t* differences, const PackedZone& zone, unsigned exponent,
+                   double* out);
 
 }  // namespace tsdbd::storage

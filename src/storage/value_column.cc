@@ -45,7 +45,8 @@ void FillExceptions(std::span<const uint16_t> exceptions, std::span<uint64_t> in
 }
 
 // False, and nothing appended, if it would not be smaller than the doubles themselves.
-bool AppendDecimals(std::span<const double> values, ValueColumnScratch* scratch, std::string* out) {
+bool AppendDecimals(std::span<const double> values, EncodeFor purpose, ValueColumnScratch* scratch,
+                    std::string* out) {
   unsigned exponent = 0;
   if (!ChooseExponent(values, &exponent)) {
     return false;
@@ -64,6 +65,7 @@ bool AppendDecimals(std::span<const double> values, ValueColumnScratch* scratch,
   if (1 + exceptions_size + integers.EncodedSize() >= raw_size) {
     return false;
   }
+  const size_t begin = out->size();
   out->push_back(static_cast<char>(integers.coding() == IntegerCoding::kFrame
                                        ? ColumnCodec::kDecimalFrame
                                        : ColumnCodec::kDecimalDelta));
@@ -77,17 +79,27 @@ bool AppendDecimals(std::span<const double> values, ValueColumnScratch* scratch,
       AppendBytes(std::bit_cast<uint64_t>(values[row]), sizeof(uint64_t), out);
     }
   }
+  IntegerCoding coding;
+  if (purpose == EncodeFor::kCompaction &&
+      scratch->coded.Append(scratch->integers, values.size(), integers.EncodedSize(), &coding,
+                            out)) {
+    (*out)[begin] =
+        static_cast<char>(coding == IntegerCoding::kFrame ? ColumnCodec::kDecimalCodedFrame
+                                                          : ColumnCodec::kDecimalCodedDelta);
+    return true;
+  }
   integers.Append(out);
   return true;
 }
 
 }  // namespace
 
-void EncodeValues(std::span<const double> values, ValueColumnScratch* scratch, std::string* out) {
+void EncodeValues(std::span<const double> values, EncodeFor purpose, ValueColumnScratch* scratch,
+                  std::string* out) {
   CHECK(!values.empty() && values.size() <= kMaxChunkRows);
   if (IsConstant(values)) {
     AppendConstant(values[0], out);
-  } else if (!AppendDecimals(values, scratch, out)) {
+  } else if (!AppendDecimals(values, purpose, scratch, out)) {
     out->push_back(static_cast<char>(ColumnCodec::kRaw));
     out->append(reinterpret_cast<const char*>(values.data()), values.size_bytes());
   }
@@ -95,7 +107,7 @@ void EncodeValues(std::span<const double> values, ValueColumnScratch* scratch, s
 
 std::optional<ValueColumnView> ValueColumnView::Open(std::string_view bytes, size_t count) {
   if (bytes.empty() ||
-      static_cast<uint8_t>(bytes[0]) > static_cast<uint8_t>(ColumnCodec::kDecimalDelta)) {
+      static_cast<uint8_t>(bytes[0]) > static_cast<uint8_t>(ColumnCodec::kDecimalCodedDelta)) {
     return std::nullopt;
   }
   const auto codec = static_cast<ColumnCodec>(bytes[0]);
@@ -113,8 +125,7 @@ std::optional<ValueColumnView> ValueColumnView::Open(std::string_view bytes, siz
   }
   const ValueColumnView view(bytes, count);
   if (view.exponent_ > kMaxDecimalExponent || view.exception_count_ > count ||
-      view.integers_offset_ > bytes.size() ||
-      !PackedIntegersView::Open(bytes.substr(view.integers_offset_), view.Coding(), count)) {
+      view.integers_offset_ > bytes.size() || !view.IntegersAreWellFormed()) {
     return std::nullopt;
   }
   for (size_t i = 0; i < view.exception_count_; ++i) {
@@ -124,6 +135,12 @@ std::optional<ValueColumnView> ValueColumnView::Open(std::string_view bytes, siz
     }
   }
   return view;
+}
+
+bool ValueColumnView::IntegersAreWellFormed() const {
+  const std::string_view integers = bytes_.substr(integers_offset_);
+  return IsCoded() ? CodedIntegersView::Open(integers, Coding(), count_).has_value()
+                   : PackedIntegersView::Open(integers, Coding(), count_).has_value();
 }
 
 ValueColumnView::ValueColumnView(std::string_view bytes, size_t count, size_t slack_bytes)
@@ -186,15 +203,15 @@ void ValueColumnView::Decode(size_t first, size_t count, double* out) const {
     case ColumnCodec::kRaw:
       std::memcpy(out, bytes_.data() + 1 + first * sizeof(double), count * sizeof(double));
       return;
-    case ColumnCodec::kDecimalFrame:
-    case ColumnCodec::kDecimalDelta:
+    default:
       DecodeDecimals(first, count, out);
       return;
   }
 }
 
-void ValueColumnView::DecodeDecimals(size_t first, size_t count, double* out) const {
-  const PackedIntegersView integers = Integers();
+template <typename Integers>
+void ValueColumnView::DecodeIntegers(const Integers& integers, size_t first, size_t count,
+                                     double* out) const {
   alignas(kZoneBufferAlignment) uint64_t zone_integers[kZoneBufferSize];
   for (size_t row = first; row < first + count;) {
     const size_t begin = row % kZoneRows;
@@ -207,6 +224,14 @@ void ValueColumnView::DecodeDecimals(size_t first, size_t count, double* out) co
       ToDoubles(zone_integers + begin, rows, base, exponent_, rows_out);
     }
     row += rows;
+  }
+}
+
+void ValueColumnView::DecodeDecimals(size_t first, size_t count, double* out) const {
+  if (IsCoded()) {
+    DecodeIntegers(CodedIntegers(), first, count, out);
+  } else {
+    DecodeIntegers(PackedIntegers(), first, count, out);
   }
   for (size_t i = FindException(first); i < exception_count_; ++i) {
     const size_t row = ExceptionRow(i);
@@ -228,8 +253,7 @@ double ValueColumnView::At(size_t row) const {
   if (exception < exception_count_ && ExceptionRow(exception) == row) {
     return ExceptionValue(exception);
   }
-  const PackedIntegersView integers = Integers();
-  const uint64_t integer = integers.At(row);
+  const uint64_t integer = IsCoded() ? CodedIntegers().At(row) : PackedIntegers().At(row);
   double value;
   ToDoubles(&integer, 1, /*base=*/0, exponent_, &value);
   return value;

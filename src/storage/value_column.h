@@ -6,8 +6,9 @@
 //   kDecimal*:     u8 exponent (bit 7: exceptions follow),
 //                  [u16 count, u16 row per exception (rising), u64 bits of the double each],
 //                  packed integers (packed_integers.h)
+//   kDecimalCoded*: the same with coded integers (coded_integers.h)
 //
-// Codec numbers from 4 on are free for later codecs.
+// Codec numbers from 6 on are free for later codecs.
 
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +19,7 @@
 #include <string_view>
 
 #include "storage/chunk.h"
+#include "storage/coded_integers.h"
 #include "storage/packed_integers.h"
 
 namespace tsdbd::storage {
@@ -25,10 +27,12 @@ namespace tsdbd::storage {
 struct ValueColumnScratch {
   uint64_t integers[kMaxChunkRows];
   uint16_t exceptions[kMaxChunkRows];
+  CodedIntegersEncoder coded;
 };
 
-// Appends the smallest encoding. 1 .. kMaxChunkRows values.
-void EncodeValues(std::span<const double> values, ValueColumnScratch* scratch, std::string* out);
+// Appends the smallest of the encodings that are meant for `purpose`. 1 .. kMaxChunkRows values.
+void EncodeValues(std::span<const double> values, EncodeFor purpose, ValueColumnScratch* scratch,
+                  std::string* out);
 
 // Reads such a column in place.
 class ValueColumnView {
@@ -44,19 +48,30 @@ class ValueColumnView {
 
  private:
   bool IsDecimal() const {
-    return codec() == ColumnCodec::kDecimalFrame || codec() == ColumnCodec::kDecimalDelta;
+    return codec() != ColumnCodec::kConstant && codec() != ColumnCodec::kRaw;
+  }
+  bool IsCoded() const {
+    return codec() == ColumnCodec::kDecimalCodedFrame || codec() == ColumnCodec::kDecimalCodedDelta;
   }
   IntegerCoding Coding() const {
-    return codec() == ColumnCodec::kDecimalFrame ? IntegerCoding::kFrame : IntegerCoding::kDelta;
+    return codec() == ColumnCodec::kDecimalFrame || codec() == ColumnCodec::kDecimalCodedFrame
+               ? IntegerCoding::kFrame
+               : IntegerCoding::kDelta;
   }
   double Constant() const;
   uint16_t ExceptionRow(size_t index) const;
   double ExceptionValue(size_t index) const;
   // The first exception at `row` or behind.
   size_t FindException(size_t row) const;
-  PackedIntegersView Integers() const {
+  PackedIntegersView PackedIntegers() const {
     return {bytes_.substr(integers_offset_), Coding(), count_, slack_bytes_};
   }
+  CodedIntegersView CodedIntegers() const {
+    return {bytes_.substr(integers_offset_), Coding(), count_, slack_bytes_};
+  }
+  bool IntegersAreWellFormed() const;
+  template <typename Integers>
+  void DecodeIntegers(const Integers& integers, size_t first, size_t count, double* out) const;
   void DecodeDecimals(size_t first, size_t count, double* out) const;
 
   std::string_view bytes_;

@@ -128,8 +128,8 @@ class FlushPass {
   Status WriteChunks(const Group& group, int64_t partition, bool only_full, bool* has_rows) {
     const size_t count = pending_.timestamps.size();
     size_t done = 0;
-    while (done < count && (!only_full || count - done >= storage::kMaxChunkRows)) {
-      const size_t rows = std::min(count - done, storage::kMaxChunkRows);
+    while (done < count && (!only_full || count - done >= storage::kFlushChunkRows)) {
+      const size_t rows = std::min(count - done, storage::kFlushChunkRows);
       RETURN_IF_ERROR(WriteChunk(group, partition, done, rows, has_rows));
       done += rows;
     }

@@ -5,14 +5,15 @@
 namespace tsdbd::tsdb {
 namespace {
 
-// Reaching one value costs about as much as decoding this many in a run; in delta-coded columns,
-// where all rows of the zone before it are decoded for it, as many as half a zone has.
+// Reaching one value costs about as much as decoding this many in a run; in columns where all rows
+// of the zone before it are decoded for it, as many as half a zone has.
 constexpr size_t kRowsPerAccess = 8;
-constexpr size_t kRowsPerDeltaAccess = storage::kZoneRows / 2;
+constexpr size_t kRowsPerZoneAccess = storage::kZoneRows / 2;
 
 bool IsDense(const RowPart& part, size_t step_count) {
-  const bool is_delta = part.chunk.codec(part.first_column) == storage::ColumnCodec::kDecimalDelta;
-  return step_count * (is_delta ? kRowsPerDeltaAccess : kRowsPerAccess) >= part.row_count();
+  const size_t rows_per_access =
+      part.chunk.HasFastAccess(part.first_column) ? kRowsPerAccess : kRowsPerZoneAccess;
+  return step_count * rows_per_access >= part.row_count();
 }
 
 }  // namespace

@@ -2,7 +2,8 @@
 // benchmark first checks that what it decodes is what was encoded.
 //
 // The chunks have ten columns and share one regular timestamp column, like the rows of a line with
-// ten fields. items/s are values per second on one core.
+// ten fields. items/s are values per second on one core. Names that begin with "compacted" are of
+// chunks as compaction writes them: longer, with an entropy stage.
 
 #include <bit>
 #include <string>
@@ -69,8 +70,10 @@ bool DecodesTo(std::string_view bytes, const Input& input) {
 // Everything that a benchmark needs, checked.
 struct Fixture {
   Fixture(benchmark::State& state, const std::string& timestamp_shape,
-          const std::string& value_shape, size_t rows)
-      : input(MakeInput(timestamp_shape, value_shape, rows)), bytes(input.Encode(&encoder)) {
+          const std::string& value_shape, size_t rows, EncodeFor purpose = EncodeFor::kFlush)
+      : encoder(purpose),
+        input(MakeInput(timestamp_shape, value_shape, rows)),
+        bytes(input.Encode(&encoder)) {
     if (!DecodesTo(bytes, input)) {
       state.SkipWithError("the chunk does not decode to what was encoded");
     }
@@ -82,8 +85,12 @@ struct Fixture {
   std::string bytes;
 };
 
-void Encode(benchmark::State& state, const std::string& shape, size_t rows) {
-  Fixture fixture(state, "regular", shape, rows);
+size_t FullRows(EncodeFor purpose) {
+  return purpose == EncodeFor::kFlush ? kFlushChunkRows : kMaxChunkRows;
+}
+
+void Encode(benchmark::State& state, const std::string& shape, size_t rows, EncodeFor purpose) {
+  Fixture fixture(state, "regular", shape, rows, purpose);
   const size_t samples = fixture.input.SampleCount();
   std::string out;
   for (auto _ : state) {
@@ -97,10 +104,11 @@ void Encode(benchmark::State& state, const std::string& shape, size_t rows) {
       static_cast<double>(fixture.bytes.size()) / static_cast<double>(samples);
 }
 
-void Decode(benchmark::State& state, const std::string& shape) {
-  const Fixture fixture(state, "regular", shape, kMaxChunkRows);
+void Decode(benchmark::State& state, const std::string& shape, EncodeFor purpose) {
+  const size_t rows = FullRows(purpose);
+  const Fixture fixture(state, "regular", shape, rows, purpose);
   const ChunkView chunk = fixture.View();
-  std::vector<double> values(kMaxChunkRows);
+  std::vector<double> values(rows);
   for (auto _ : state) {
     for (size_t column = 0; column < kColumns; ++column) {
       chunk.DecodeColumn(column, 0, values.size(), values.data());
@@ -111,47 +119,48 @@ void Decode(benchmark::State& state, const std::string& shape) {
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * fixture.input.SampleCount()));
 }
 
-void OneValue(benchmark::State& state, const std::string& shape) {
-  const Fixture fixture(state, "regular", shape, kMaxChunkRows);
+void OneValue(benchmark::State& state, const std::string& shape, EncodeFor purpose) {
+  const size_t rows = FullRows(purpose);
+  const Fixture fixture(state, "regular", shape, rows, purpose);
   const ChunkView chunk = fixture.View();
   size_t row = 0;
   for (auto _ : state) {
-    row = (row + 379) % kMaxChunkRows;  // a prime stride: rows look random
+    row = (row + 379) % rows;  // a prime stride: rows look random
     benchmark::DoNotOptimize(chunk.ValueAt(row % kColumns, row));
   }
 }
 
 void DecodeTimestamps(benchmark::State& state, const std::string& shape) {
-  const Fixture fixture(state, shape, "constant", kMaxChunkRows);
+  const Fixture fixture(state, shape, "constant", kFlushChunkRows);
   const ChunkView chunk = fixture.View();
-  std::vector<model::Timestamp> timestamps(kMaxChunkRows);
+  std::vector<model::Timestamp> timestamps(kFlushChunkRows);
   for (auto _ : state) {
     chunk.DecodeTimestamps(0, timestamps.size(), timestamps.data());
     benchmark::DoNotOptimize(timestamps.data());
     benchmark::ClobberMemory();
   }
-  state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * kMaxChunkRows));
+  state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * kFlushChunkRows));
 }
 
 void EncodeTimestamps(benchmark::State& state, const std::string& shape) {
-  Fixture fixture(state, shape, "constant", kMaxChunkRows);
+  Fixture fixture(state, shape, "constant", kFlushChunkRows);
   std::string out;
   for (auto _ : state) {
     out.clear();
     fixture.encoder.Encode({.timestamps = fixture.input.timestamps, .columns = {}}, &out);
     benchmark::DoNotOptimize(out.data());
   }
-  state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * kMaxChunkRows));
-  state.counters["bytes_per_row"] = static_cast<double>(out.size()) / kMaxChunkRows;
+  state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * kFlushChunkRows));
+  state.counters["bytes_per_row"] = static_cast<double>(out.size()) / kFlushChunkRows;
 }
 
 void LowerBound(benchmark::State& state, const std::string& shape) {
-  const Fixture fixture(state, shape, "constant", kMaxChunkRows);
+  const Fixture fixture(state, shape, "constant", kFlushChunkRows);
   const ChunkView chunk = fixture.View();
   const std::vector<model::Timestamp>& timestamps = fixture.input.timestamps;
   size_t row = 0;
   for (auto _ : state) {
-    row = (row + 379) % kMaxChunkRows;
+    row = (row + 379) % kFlushChunkRows;
     const size_t found = chunk.LowerBound(timestamps[row]);
     if (found != row) {
       state.SkipWithError("LowerBound found another row");
@@ -160,7 +169,7 @@ void LowerBound(benchmark::State& state, const std::string& shape) {
 }
 
 void OpenChunk(benchmark::State& state) {
-  const Fixture fixture(state, "regular", "integer_walk", kMaxChunkRows);
+  const Fixture fixture(state, "regular", "integer_walk", kFlushChunkRows);
   for (auto _ : state) {
     benchmark::DoNotOptimize(ChunkView::Open(fixture.bytes));
   }
@@ -173,13 +182,17 @@ void Register(const std::string& name, Function function, Args... args) {
 }
 
 void RegisterAll() {
-  for (const std::string shape : {"constant", "booleans", "integer_walk", "counter", "two_decimals",
+  for (const std::string shape : {"constant", "booleans", "integer_walk", "counter", "counter_with_resets", "two_decimals",
                                   "two_decimal_walk", "decimals_with_exceptions", "reals"}) {
-    for (const size_t rows : {size_t{16}, size_t{128}, kMaxChunkRows}) {
-      Register("encode/" + shape + "/" + std::to_string(rows), Encode, shape, rows);
+    for (const size_t rows : {size_t{16}, size_t{128}, kFlushChunkRows}) {
+      Register("encode/" + shape + "/" + std::to_string(rows), Encode, shape, rows,
+               EncodeFor::kFlush);
     }
-    Register("decode/" + shape, Decode, shape);
-    Register("one_value/" + shape, OneValue, shape);
+    Register("decode/" + shape, Decode, shape, EncodeFor::kFlush);
+    Register("one_value/" + shape, OneValue, shape, EncodeFor::kFlush);
+    Register("compacted_encode/" + shape, Encode, shape, kMaxChunkRows, EncodeFor::kCompaction);
+    Register("compacted_decode/" + shape, Decode, shape, EncodeFor::kCompaction);
+    Register("compacted_one_value/" + shape, OneValue, shape, EncodeFor::kCompaction);
   }
   for (const std::string shape :
        {"regular", "with_gaps", "jittered_milliseconds", "jittered_nanoseconds"}) {
