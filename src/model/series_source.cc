@@ -54,6 +54,11 @@ Status SeriesSet::ReadSteps(size_t first_series, size_t series_count, const Step
   return OkStatus();
 }
 
+Status SeriesSet::ReadEdges(size_t series, const EdgeRequest& request, EdgeSamples* samples) const {
+  samples->ordinals.clear();
+  return Read(series, request.windows.Range(), &samples->columns);
+}
+
 void SeriesSet::GetLabelValues(std::string_view name, size_t first_series, size_t series_count,
                                std::string_view* values) const {
   LabelViews labels;

@@ -51,6 +51,21 @@ struct StepTimes {
   TimeRange Range() const;
 };
 
+// What functions ask for that look at the ends of windows only, like delta(), or also at every
+// sample that is less than the one before it, like rate().
+struct EdgeRequest {
+  StepTimes windows;
+  bool with_falls = false;
+};
+
+// Some of a series' samples.
+struct EdgeSamples {
+  SampleColumns columns;
+  // For each the number of samples in the range before it, those left out among them. Empty: none
+  // is left out.
+  std::vector<uint32_t> ordinals;
+};
+
 // The series that matched, in no particular order, each once, as they were at one moment. Those
 // without a sample in the range may be among them. const methods may run at the same time.
 class SeriesSet {
@@ -71,6 +86,12 @@ class SeriesSet {
   // Errors as Read.
   virtual Status ReadSteps(size_t first_series, size_t series_count, const StepTimes& times,
                            double* values) const;
+
+  // Replaces *samples by some of those in the windows' range, which lies in the request's; times
+  // strictly rising. Among them are: of each window the first and the last that is no staleness
+  // marker; all that are NaN, staleness markers too; and with_falls, every sample that is less than
+  // the one before it, and that one. Errors as Read.
+  virtual Status ReadEdges(size_t series, const EdgeRequest& request, EdgeSamples* samples) const;
 
   // values[i] = the value of label `name` of series first_series + i, "" if it has none. The views
   // live as long as the set; equal values often, but not always, have equal pointers.

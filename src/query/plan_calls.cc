@@ -178,6 +178,9 @@ StatusOr<OperatorPtr> Planner::PlanRangeCall(const CallExpr& call, const StepGri
                                        : FindExtendedRangeFunction(planned.extension, name),
                        .extension = planned.extension,
                        .keeps_name = RangeFunctionKeepsName(name),
+                       .samples_needed = planned.extension == RangeExtension::kNone
+                                             ? SamplesNeededBy(name)
+                                             : SamplesNeeded::kAll,
                        .slides = name != "mad_over_time" && name != "double_exponential_smoothing",
                        .counter_argument = nullptr,
                        .check_parameters = {}};

@@ -10,8 +10,8 @@ namespace tsdbd::query {
 namespace {
 
 void CountOverTime(const RangeInput& input, std::span<double> out) {
-  ForEachWindow(input, 1, out, [](size_t step, uint32_t begin, uint32_t end) {
-    return static_cast<double>(end - begin);
+  ForEachWindow(input, 1, out, [&](size_t step, uint32_t begin, uint32_t end) {
+    return static_cast<double>(input.CountBehind(begin, end - 1) + 1);
   });
 }
 
@@ -41,37 +41,41 @@ void TimeOfLastOverTime(const RangeInput& input, std::span<double> out) {
   });
 }
 
+constexpr SamplesNeeded kEnds = SamplesNeeded::kEnds;
+constexpr SamplesNeeded kEndsAndFalls = SamplesNeeded::kEndsAndFalls;
+
 struct NamedFunction {
   std::string_view name;
   RangeFunction function;
+  SamplesNeeded needed = SamplesNeeded::kAll;
 };
 
 // Sorted by name.
 constexpr NamedFunction kFunctions[] = {
     {"avg_over_time", AverageOverTime},
     {"changes", Changes},
-    {"count_over_time", CountOverTime},
-    {"delta", Delta},
+    {"count_over_time", CountOverTime, kEnds},
+    {"delta", Delta, kEnds},
     {"deriv", Derivative},
     {"double_exponential_smoothing", SmoothDoubleExponential},
-    {"first_over_time", FirstOverTime},
+    {"first_over_time", FirstOverTime, kEnds},
     {"idelta", InstantDelta},
-    {"increase", Increase},
+    {"increase", Increase, kEndsAndFalls},
     {"irate", InstantRate},
-    {"last_over_time", LastOverTime},
+    {"last_over_time", LastOverTime, kEnds},
     {"mad_over_time", MedianDeviationOverTime},
     {"max_over_time", MaxOverTime},
     {"min_over_time", MinOverTime},
     {"predict_linear", PredictLinear},
-    {"present_over_time", PresentOverTime},
+    {"present_over_time", PresentOverTime, kEnds},
     {"quantile_over_time", QuantileOverTime},
-    {"rate", Rate},
-    {"resets", Resets},
+    {"rate", Rate, kEndsAndFalls},
+    {"resets", Resets, kEndsAndFalls},
     {"stddev_over_time", DeviationOverTime},
     {"stdvar_over_time", VarianceOverTime},
     {"sum_over_time", SumOverTime},
-    {"ts_of_first_over_time", TimeOfFirstOverTime},
-    {"ts_of_last_over_time", TimeOfLastOverTime},
+    {"ts_of_first_over_time", TimeOfFirstOverTime, kEnds},
+    {"ts_of_last_over_time", TimeOfLastOverTime, kEnds},
     {"ts_of_max_over_time", TimeOfMaxOverTime},
     {"ts_of_min_over_time", TimeOfMinOverTime},
 };
@@ -90,11 +94,21 @@ bool IsOutside(double factor) {
   return factor <= 0 || factor >= 1;  // NaN passes and makes the result NaN
 }
 
+const NamedFunction* Find(std::string_view name) {
+  const auto* found = std::ranges::lower_bound(kFunctions, name, {}, &NamedFunction::name);
+  return found != std::end(kFunctions) && found->name == name ? found : nullptr;
+}
+
 }  // namespace
 
 RangeFunction FindRangeFunction(std::string_view name) {
-  const auto* found = std::ranges::lower_bound(kFunctions, name, {}, &NamedFunction::name);
-  return found != std::end(kFunctions) && found->name == name ? found->function : nullptr;
+  const NamedFunction* found = Find(name);
+  return found != nullptr ? found->function : nullptr;
+}
+
+SamplesNeeded SamplesNeededBy(std::string_view name) {
+  const NamedFunction* found = Find(name);
+  return found != nullptr ? found->needed : SamplesNeeded::kAll;
 }
 
 bool RangeFunctionKeepsName(std::string_view name) {

@@ -31,10 +31,16 @@ struct RangeInput {
   // the now of predict_linear().
   model::Timestamp first_time = 0;
   int64_t grid_step_ns = 0;
+  // If samples are left out: how many come before each, those among them. Else empty.
+  std::span<const uint32_t> ordinals = {};
   // The scalar arguments in their order, one value for each step. Empty where there are none.
   std::span<const double> parameters[2] = {};
 
   size_t step_count() const { return begins.size(); }
+  // How many samples lie behind sample `first` up to sample `last`.
+  uint32_t CountBehind(uint32_t first, uint32_t last) const {
+    return ordinals.empty() ? last - first : ordinals[last] - ordinals[first];
+  }
   model::Timestamp WindowEnd(size_t step) const {
     return SaturatingSubtract(first_window_end, -static_cast<int64_t>(step) * step_ns);
   }
@@ -50,6 +56,15 @@ using RangeFunction = void (*)(const RangeInput& input, std::span<double> out);
 // Null if it is no function of one range vector and at most two scalars, or if it is
 // absent_over_time, which is not computed series by series.
 RangeFunction FindRangeFunction(std::string_view name);
+
+// Which samples a function looks at, beyond how many there are (RangeInput::ordinals): so much may
+// be left out.
+enum class SamplesNeeded : uint8_t {
+  kAll,
+  kEnds,          // the first and the last of each window
+  kEndsAndFalls,  // and any that is less than the one before it, and that one
+};
+SamplesNeeded SamplesNeededBy(std::string_view name);
 
 // Whether its results keep the metric name.
 bool RangeFunctionKeepsName(std::string_view name);

@@ -2,6 +2,7 @@
 // window by window on random samples.
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -385,6 +386,84 @@ TEST(Rate, IsToTheBitWhatItsDefinitionGives) {
       ASSERT_EQ(deltas[step], DefinedRate(window, false, false));
     }
   }
+}
+
+// Functions that do not need all samples give the same to the bit without the others.
+TEST(RangeFunctions, GiveTheSameWithoutTheSamplesThatTheyDoNotNeed) {
+  const uint64_t seed = std::random_device{}();
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  std::mt19937_64 random(seed);
+  size_t functions = 0;
+  for (int round = 0; round < 60; ++round) {
+    std::vector<double> values(1000);
+    double value = 0;
+    for (double& each : values) {
+      value = random() % 40 == 0 ? 0.25 : value + static_cast<double>(random() % 100) / 10;
+      each = round % 3 == 0 && random() % 50 == 0 ? kNan : value;
+    }
+    const WindowedSamples windows(Every10Seconds(values),
+                                  {.start = kStart,
+                                   .step_ns = static_cast<int64_t>(1 + random() % 30) * kMinute,
+                                   .count = 20},
+                                  static_cast<int64_t>(1 + random() % 7000) * kSecond);
+    const RangeInput all = windows.Input();
+    std::vector<bool> is_kept(values.size());
+    for (size_t step = 0; step < all.step_count(); ++step) {
+      if (all.begins[step] < all.ends[step]) {
+        is_kept[all.begins[step]] = is_kept[all.ends[step] - 1] = true;
+      }
+    }
+    for (const SamplesNeeded needed : {SamplesNeeded::kEndsAndFalls, SamplesNeeded::kEnds}) {
+      std::vector<bool> is_in = is_kept;
+      for (size_t i = 0; i < values.size(); ++i) {
+        if (std::isnan(values[i]) || random() % 20 == 0) {
+          is_in[i] = true;  // some more than need be
+        }
+        if (needed == SamplesNeeded::kEndsAndFalls && i > 0 && values[i] < values[i - 1]) {
+          is_in[i] = is_in[i - 1] = true;
+        }
+      }
+      model::SampleColumns some;
+      std::vector<uint32_t> ordinals;
+      std::vector<uint32_t> index_of;  // how many are kept before each
+      for (size_t i = 0; i <= values.size(); ++i) {
+        index_of.push_back(static_cast<uint32_t>(ordinals.size()));
+        if (i < values.size() && is_in[i]) {
+          some.timestamps.push_back(all.timestamps[i]);
+          some.values.push_back(values[i]);
+          ordinals.push_back(static_cast<uint32_t>(i));
+        }
+      }
+      std::vector<uint32_t> begins;
+      std::vector<uint32_t> ends;
+      for (size_t step = 0; step < all.step_count(); ++step) {
+        begins.push_back(index_of[all.begins[step]]);
+        ends.push_back(index_of[all.ends[step]]);
+      }
+      RangeInput thinned = all;
+      thinned.timestamps = some.timestamps;
+      thinned.values = some.values;
+      thinned.begins = begins;
+      thinned.ends = ends;
+      thinned.ordinals = ordinals;
+      for (const std::string_view name :
+           {"rate", "increase", "delta", "resets", "count_over_time", "present_over_time",
+            "first_over_time", "last_over_time", "ts_of_first_over_time", "ts_of_last_over_time"}) {
+        if (SamplesNeededBy(name) != needed) {
+          continue;
+        }
+        ++functions;
+        std::vector<double> found(all.step_count());
+        FindRangeFunction(name)(thinned, found);
+        const std::vector<double> expected = windows.Evaluate(name);
+        for (size_t step = 0; step < found.size(); ++step) {
+          ASSERT_EQ(std::bit_cast<uint64_t>(found[step]), std::bit_cast<uint64_t>(expected[step]))
+              << name << " step " << step;
+        }
+      }
+    }
+  }
+  EXPECT_EQ(functions, 60u * 10);
 }
 
 }  // namespace

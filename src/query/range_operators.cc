@@ -25,7 +25,7 @@ bool LooksLikeCounter(std::string_view metric_name) {
 }  // namespace
 
 struct RangeOperator::Scratch {
-  SampleColumns samples;
+  model::EdgeSamples samples;
   // The windows over `samples`, and the timestamps they were found for: series that are scraped
   // together have the same.
   std::vector<Timestamp> known_timestamps;
@@ -48,12 +48,13 @@ Status RangeOperator::DoPrepare() {
 Status RangeOperator::DoCompute(size_t first, size_t count, double* values) {
   Scratch scratch;
   for (size_t i = 0; i < count; ++i, values += steps()) {
-    RETURN_IF_ERROR(source_->Read(first + i, &scratch.samples));
-    if (scratch.samples.size() == 0) {
+    RETURN_IF_ERROR(ReadSamples(first + i, &scratch.samples));
+    const SampleColumns& samples = scratch.samples.columns;
+    if (samples.size() == 0) {
       std::fill_n(values, steps(), kAbsent);
       continue;
     }
-    if (scratch.samples.timestamps != scratch.known_timestamps) {
+    if (samples.timestamps != scratch.known_timestamps) {
       FindWindows(&scratch);
     }
     RETURN_IF_ERROR(Apply(scratch, values));
@@ -64,8 +65,16 @@ Status RangeOperator::DoCompute(size_t first, size_t count, double* values) {
   return OkStatus();
 }
 
+Status RangeOperator::ReadSamples(size_t series, model::EdgeSamples* samples) const {
+  if (call_.samples_needed == SamplesNeeded::kAll) {
+    return source_->Read(series, &samples->columns);
+  }
+  return source_->ReadEdges(
+      series, /*with_falls=*/call_.samples_needed == SamplesNeeded::kEndsAndFalls, samples);
+}
+
 void RangeOperator::FindWindows(Scratch* scratch) const {
-  const std::vector<Timestamp>& timestamps = scratch->samples.timestamps;
+  const std::vector<Timestamp>& timestamps = scratch->samples.columns.timestamps;
   const auto count = static_cast<uint32_t>(timestamps.size());
   scratch->begins.resize(steps());
   scratch->ends.resize(steps());
@@ -96,8 +105,8 @@ Status RangeOperator::Apply(const Scratch& scratch, double* values) const {
       visits += scratch.ends[end] - scratch.begins[end];
     }
     const size_t count = end - first;
-    RangeInput input{.timestamps = scratch.samples.timestamps,
-                     .values = scratch.samples.values,
+    RangeInput input{.timestamps = scratch.samples.columns.timestamps,
+                     .values = scratch.samples.columns.values,
                      .begins = std::span(scratch.begins).subspan(first, count),
                      .ends = std::span(scratch.ends).subspan(first, count),
                      .first_window_end = windows_.At(first),
@@ -105,6 +114,7 @@ Status RangeOperator::Apply(const Scratch& scratch, double* values) const {
                      .range_ns = windows_.window_ns,
                      .first_time = grid().TimeAt(first),
                      .grid_step_ns = grid().step_ns,
+                     .ordinals = scratch.samples.ordinals,
                      .parameters = {}};
     for (size_t i = 0; i < parameters_.size(); ++i) {
       input.parameters[i] = std::span(parameters_[i]).subspan(first, count);

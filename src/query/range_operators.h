@@ -17,6 +17,7 @@ struct RangeCall {
   RangeFunction function = nullptr;
   RangeExtension extension = RangeExtension::kNone;  // of the windows it looks at
   bool keeps_name = false;
+  SamplesNeeded samples_needed = SamplesNeeded::kAll;
   bool slides = true;  // its cost does not grow with the overlap of the windows
   // rate() and increase() note metrics that do not look like counters: the argument; else null.
   const Expr* counter_argument = nullptr;
@@ -55,6 +56,7 @@ class RangeOperator : public Operator {
 
  private:
   struct Scratch;
+  Status ReadSamples(size_t series, model::EdgeSamples* samples) const;
   void FindWindows(Scratch* scratch) const;
   Status Apply(const Scratch& scratch, double* values) const;
   void NoteIfNoCounter(size_t series, const double* values, std::string_view* noted_name) const;

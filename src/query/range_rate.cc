@@ -1,6 +1,6 @@
 // rate(), increase(), delta() and their like: what happens between the first and the last sample of
 // a window. None looks at the samples between them, but for the counter resets, which one pass over
-// the series finds.
+// the series finds. Where samples are left out (SamplesNeeded), no reset is.
 
 #include <algorithm>
 #include <cmath>
@@ -117,7 +117,7 @@ class Extrapolation {
     const model::Timestamp range_end = input_.WindowEnd(step);
     const Distances distances{.to_start_ns = first - (range_end - input_.range_ns),
                               .to_end_ns = range_end - last,
-                              .intervals = end - begin - 1};
+                              .intervals = input_.CountBehind(begin, end - 1)};
     if (distances != known_) {
       known_ = distances;
       sampled_ = ToSeconds(last - first);

@@ -25,16 +25,29 @@ size_t FindStaleMarker(std::span<const double> values) {
   return run;
 }
 
-void DropStaleMarkers(SampleColumns* samples) {
+// `ordinals`, which may be empty, are those of the samples; all staleness markers are among them.
+void DropStaleMarkers(SampleColumns* samples, std::vector<uint32_t>* ordinals) {
+  const bool has_ordinals = !ordinals->empty();
   size_t kept = FindStaleMarker(samples->values);
   for (size_t i = kept; i < samples->size(); ++i) {
     if (!model::IsStaleMarker(samples->values[i])) {
+      if (has_ordinals) {
+        (*ordinals)[kept] = (*ordinals)[i] - static_cast<uint32_t>(i - kept);
+      }
       samples->timestamps[kept] = samples->timestamps[i];
       samples->values[kept++] = samples->values[i];
     }
   }
   samples->timestamps.resize(kept);
   samples->values.resize(kept);
+  if (has_ordinals) {
+    ordinals->resize(kept);
+  }
+}
+
+void DropStaleMarkers(SampleColumns* samples) {
+  std::vector<uint32_t> no_ordinals;
+  DropStaleMarkers(samples, &no_ordinals);
 }
 
 // Reads one series and accounts for it.
@@ -140,6 +153,18 @@ Status StoredRanges::Prepare() {
 Status StoredRanges::Read(size_t series, SampleColumns* samples) const {
   RETURN_IF_ERROR(ReadSamples(execution_, *set_, series, windows_.Range(), samples));
   DropStaleMarkers(samples);
+  return OkStatus();
+}
+
+Status StoredRanges::ReadEdges(size_t series, bool with_falls, model::EdgeSamples* samples) const {
+  RETURN_IF_ERROR(execution_->CheckAlive());
+  StageTimer timer(Stage::kQueryDecode);
+  RETURN_IF_ERROR(
+      set_->ReadEdges(series, {.windows = windows_, .with_falls = with_falls}, samples));
+  timer.set_items(samples->columns.size());
+  execution_->CountSamples(samples->columns.size());
+  RETURN_IF_ERROR(execution_->CheckSampleCount(samples->columns.size()));
+  DropStaleMarkers(&samples->columns, &samples->ordinals);
   return OkStatus();
 }
 

@@ -88,6 +88,11 @@ class RangeSource {
   virtual bool DropsName(size_t series) const = 0;
   // Replaces *samples by all that lie in any window, without staleness markers. Thread-safe.
   virtual Status Read(size_t series, model::SampleColumns* samples) const = 0;
+  // The same, but samples may be left out as model::SeriesSet::ReadEdges says.
+  virtual Status ReadEdges(size_t series, bool with_falls, model::EdgeSamples* samples) const {
+    samples->ordinals.clear();
+    return Read(series, &samples->columns);
+  }
 };
 
 // m[5m]
@@ -108,6 +113,7 @@ class StoredRanges : public RangeSource {
   }
   bool DropsName(size_t /*series*/) const override { return false; }
   Status Read(size_t series, model::SampleColumns* samples) const override;
+  Status ReadEdges(size_t series, bool with_falls, model::EdgeSamples* samples) const override;
 
  private:
   Execution* const execution_;

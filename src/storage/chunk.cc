@@ -1,6 +1,7 @@
 #include "storage/chunk.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <optional>
 
@@ -19,10 +20,51 @@ constexpr size_t kHeaderSize = 14;
 constexpr uint8_t kVersion = 1;  // in the high four bits of the first byte
 constexpr uint8_t kFlagSequences = 1;
 constexpr uint8_t kFlagWideDirectory = 2;
-constexpr uint8_t kKnownFlags = kFlagSequences | kFlagWideDirectory;
+constexpr uint8_t kFlagStatistics = 4;
+constexpr uint8_t kKnownFlags = kFlagSequences | kFlagWideDirectory | kFlagStatistics;
+
+// Of one kind for one column.
+size_t ZoneBitsSize(size_t rows) {
+  const size_t zones = (rows + kZoneRows - 1) / kZoneRows;
+  return (zones + 7) / 8;
+}
+
+struct ZoneStatistics {
+  uint32_t with_nan = 0;
+  uint32_t with_falls = 0;
+};
+
+ZoneStatistics StatisticsOf(const double* values, size_t count) {
+  ZoneStatistics statistics;
+  for (size_t first = 0; first < count; first += kZoneRows) {
+    const size_t end = std::min(count, first + kZoneRows);
+    int64_t nan = 0;
+    int64_t falls = 0;
+    for (size_t i = std::max<size_t>(first, 1); i < end; ++i) {  // vectorised
+      nan |= values[i] == values[i] ? 0 : -1;
+      falls |= values[i] >= values[i - 1] ? 0 : -1;
+    }
+    const uint32_t zone = uint32_t{1} << (first / kZoneRows);
+    statistics.with_nan |= nan != 0 || std::isnan(values[first]) ? zone : 0;
+    statistics.with_falls |= falls != 0 ? zone : 0;
+  }
+  return statistics;
+}
 
 unsigned EntrySize(bool wide) {
   return wide ? sizeof(uint32_t) : sizeof(uint16_t);
+}
+
+void AppendStatistics(const double* values, size_t count, std::string* out) {
+  const ZoneStatistics statistics = StatisticsOf(values, count);
+  const auto size = static_cast<unsigned>(ZoneBitsSize(count));
+  AppendBytes(statistics.with_nan, size, out);
+  AppendBytes(statistics.with_falls, size, out);
+}
+
+// Constant columns have no statistics: one value says it all.
+bool IsConstant(char codec) {
+  return codec == static_cast<char>(ColumnCodec::kConstant);
 }
 
 void AppendSequences(const uint64_t* sequences, size_t count, std::string* out) {
@@ -68,14 +110,20 @@ void ChunkEncoder::Encode(const ChunkInput& input, std::string* out) {
     AppendSequences(input.sequences, rows, &sections);
     end_section();
   }
+  // A zone alone is what reading decodes anyway.
+  const bool has_statistics = rows > kZoneRows && !input.columns.empty();
   for (const double* column : input.columns) {
+    const size_t begin = sections.size();
     EncodeValues({column, rows}, purpose_, &scratch_->values, &sections);
+    if (has_statistics && !IsConstant(sections[begin])) {
+      AppendStatistics(column, rows, &sections);
+    }
     end_section();
   }
 
   const bool wide = sections.size() > UINT16_MAX;
-  const uint8_t flags =
-      (input.sequences != nullptr ? kFlagSequences : 0) | (wide ? kFlagWideDirectory : 0);
+  const uint8_t flags = (input.sequences != nullptr ? kFlagSequences : 0) |
+                        (wide ? kFlagWideDirectory : 0) | (has_statistics ? kFlagStatistics : 0);
   out->push_back(static_cast<char>(kVersion << 4 | flags));
   out->push_back(static_cast<char>(timestamp_codec));
   AppendBytes(rows, sizeof(uint16_t), out);
@@ -116,6 +164,7 @@ void ChunkView::ReadHeader() {
   const auto version_and_flags = static_cast<uint8_t>(bytes_[0]);
   has_sequences_ = version_and_flags & kFlagSequences;
   wide_directory_ = version_and_flags & kFlagWideDirectory;
+  has_statistics_ = version_and_flags & kFlagStatistics;
   timestamp_codec_ = static_cast<uint8_t>(bytes_[1]);
   row_count_ = static_cast<uint16_t>(ReadUnsigned(bytes_.data() + 2, sizeof(uint16_t)));
   column_count_ = static_cast<uint16_t>(ReadUnsigned(bytes_.data() + 4, sizeof(uint16_t)));
@@ -154,7 +203,11 @@ Status ChunkView::CheckSections() const {
     return DataLoss("chunk has a malformed sequence column");
   }
   for (size_t column = 0; column < column_count_; ++column) {
-    if (!ValueColumnView::Open(Column(column), row_count_)) {
+    const size_t statistics_size = has_statistics_ ? 2 * ZoneBitsSize(row_count_) : 0;
+    if (Column(column).size() < 1 + statistics_size && !IsConstantColumn(column)) {
+      return DataLoss("chunk has no statistics of zones of value column {}", column);
+    }
+    if (!ValueColumnView::Open(ColumnValues(column), row_count_)) {
       return DataLoss("chunk has a malformed or unknown value column {}", column);
     }
   }
@@ -178,6 +231,19 @@ std::string_view ChunkView::Column(size_t column) const {
   return Section(FirstColumnSection() + column);
 }
 
+bool ChunkView::IsConstantColumn(size_t column) const {
+  const std::string_view bytes = Column(column);
+  return !bytes.empty() && IsConstant(bytes[0]);
+}
+
+std::string_view ChunkView::ColumnValues(size_t column) const {
+  std::string_view bytes = Column(column);
+  if (has_statistics_ && !IsConstantColumn(column)) {
+    bytes.remove_suffix(2 * ZoneBitsSize(row_count_));
+  }
+  return bytes;
+}
+
 TimestampColumnView ChunkView::Timestamps() const {
   return TimestampColumnView(Section(0), static_cast<TimestampCodec>(timestamp_codec_),
                              first_timestamp_, row_count_);
@@ -190,7 +256,7 @@ int64_t ChunkView::RegularInterval() const {
 }
 
 ValueColumnView ChunkView::Values(size_t column) const {
-  const std::string_view bytes = Column(column);
+  const std::string_view bytes = ColumnValues(column);
   return ValueColumnView(
       bytes, row_count_,
       static_cast<size_t>(bytes_.data() + bytes_.size() - (bytes.data() + bytes.size())));
@@ -222,6 +288,19 @@ double ChunkView::ValueAt(size_t column, size_t row) const {
 
 ColumnCodec ChunkView::codec(size_t column) const {
   return static_cast<ColumnCodec>(Column(column)[0]);
+}
+
+uint32_t ChunkView::ZoneBits(size_t column, ZoneBitsKind kind) const {
+  if (!has_statistics_) {
+    return UINT32_MAX;
+  }
+  const std::string_view bytes = Column(column);
+  if (IsConstant(bytes[0])) {
+    return std::isnan(ValueAt(column, 0)) ? UINT32_MAX : 0;
+  }
+  const size_t size = ZoneBitsSize(row_count_);
+  return static_cast<uint32_t>(
+      ReadUnsigned(bytes.data() + bytes.size() - (kind == kZonesWithNan ? 2 : 1) * size, size));
 }
 
 void ChunkView::DecodeSequences(size_t first, size_t count, uint64_t* out) const {

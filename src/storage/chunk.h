@@ -108,6 +108,11 @@ class ChunkView {
   double ValueAt(size_t column, size_t row) const;
   // Whether ValueAt looks at that row's bits only.
   bool HasFastAccess(size_t column) const { return codec(column) <= ColumnCodec::kDecimalFrame; }
+  // Statistics: a bit for each zone, zone 0 the lowest. The zones that hold a NaN (staleness
+  // markers are NaN); those where a value is less than the one before it, be that in the zone
+  // before, or cannot be compared with it. All bits are set if the chunk has no statistics.
+  uint32_t ZonesWithNan(size_t column) const { return ZoneBits(column, kZonesWithNan); }
+  uint32_t ZonesWithFalls(size_t column) const { return ZoneBits(column, kZonesWithFalls); }
   // Fetches the beginning of a column's bytes, to be decoded soon.
   void PrefetchColumn(size_t column) const { __builtin_prefetch(Column(column).data()); }
   ColumnCodec codec(size_t column) const;
@@ -122,10 +127,15 @@ class ChunkView {
   Status CheckDirectory() const;
   Status CheckSections() const;
   size_t FirstColumnSection() const { return has_sequences_ ? 2 : 1; }
+  enum ZoneBitsKind { kZonesWithNan, kZonesWithFalls };
+  uint32_t ZoneBits(size_t column, ZoneBitsKind kind) const;
   size_t SectionEnd(size_t section) const;
   // Section 0 holds the timestamps, then the sequences if there are any, then the columns.
   std::string_view Section(size_t section) const;
   std::string_view Column(size_t column) const;
+  bool IsConstantColumn(size_t column) const;
+  // The same without the statistics of zones behind it.
+  std::string_view ColumnValues(size_t column) const;
   TimestampColumnView Timestamps() const;
   ValueColumnView Values(size_t column) const;
 
@@ -136,6 +146,7 @@ class ChunkView {
   uint8_t timestamp_codec_ = 0;
   bool wide_directory_ = false;
   bool has_sequences_ = false;
+  bool has_statistics_ = false;
   model::Timestamp first_timestamp_ = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <random>
 
 #include <gtest/gtest.h>
@@ -259,6 +260,46 @@ TEST(ChunkTest, ChunkOfTwentyThousandColumnsComesBack) {
   EXPECT_EQ(chunk.ValueAt(0, 15), 0);
 }
 
+TEST(ChunkTest, StatisticsTellWhichZonesFallAndWhichHoldNan) {
+  Rows rows = RegularRows(300, {});
+  std::vector<double> rising(300);
+  std::iota(rising.begin(), rising.end(), -7);
+  std::vector<double> with_reset = rising;
+  with_reset[128] = 0;                   // less than the last value of the zone before
+  std::vector<double> with_nan(300, 5);  // equal values do not fall
+  with_nan[0] = with_nan[299] = model::StaleMarker();
+  rows.columns = {rising, with_reset, with_nan};
+  const std::string bytes = Encode(rows);
+  const ChunkView chunk = OpenOrDie(bytes);
+  EXPECT_EQ(chunk.ZonesWithNan(0), 0u);
+  EXPECT_EQ(chunk.ZonesWithFalls(0), 0u);
+  EXPECT_EQ(chunk.ZonesWithNan(1), 0u);
+  EXPECT_EQ(chunk.ZonesWithFalls(1), 0b010u);
+  EXPECT_EQ(chunk.ZonesWithNan(2), 0b101u);
+  EXPECT_EQ(chunk.ZonesWithFalls(2), 0b101u);
+}
+
+TEST(ChunkTest, StatisticsAreRightForEveryShape) {
+  for (const ValueShape& shape : ValueShapes()) {
+    for (const size_t count : kRowCounts) {
+      SCOPED_TRACE(shape.name + " × " + std::to_string(count));
+      const Rows rows = RegularRows(count, {shape.name, shape.name}, count);
+      const std::string bytes = Encode(rows, EncodeFor::kCompaction);
+      const ChunkView chunk = OpenOrDie(bytes);
+      const std::vector<double>& values = rows.columns[1];
+      uint32_t nan = 0;
+      uint32_t falls = 0;
+      for (size_t row = 0; row < count; ++row) {
+        const uint32_t zone = uint32_t{1} << (row / kZoneRows);
+        nan |= std::isnan(values[row]) ? zone : 0;
+        falls |= row > 0 && !(values[row] >= values[row - 1]) ? zone : 0;
+      }
+      EXPECT_EQ(chunk.ZonesWithNan(1), count > kZoneRows ? nan : UINT32_MAX);
+      EXPECT_EQ(chunk.ZonesWithFalls(1), count > kZoneRows ? falls : UINT32_MAX);
+    }
+  }
+}
+
 TEST(ChunkTest, EncoderAppendsAndCanBeUsedAgain) {
   const Rows rows = RegularRows(50, {"two_decimals"});
   const double* column = rows.columns[0].data();
@@ -414,7 +455,7 @@ TEST(ChunkTest, LaterVersionsAndUnknownCodecsAreRefused) {
     return changed;
   };
   EXPECT_FALSE(OpensAndReads(with(0, 0x20)));  // version 2
-  EXPECT_FALSE(OpensAndReads(with(0, 0x14)));  // an unknown flag
+  EXPECT_FALSE(OpensAndReads(with(0, 0x18)));  // an unknown flag
   EXPECT_FALSE(OpensAndReads(with(1, 2)));     // an unknown timestamp codec
   const size_t column = bytes.size() - OpenOrDie(bytes).column_size_bytes(0);
   EXPECT_TRUE(OpensAndReads(with(column, 0)));

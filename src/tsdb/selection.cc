@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/check.h"
+#include "tsdb/edge_reader.h"
 #include "tsdb/rows.h"
 #include "tsdb/step_reader.h"
 
@@ -347,6 +348,18 @@ Status Selection::ReadSteps(size_t first_series, size_t series_count, const mode
     }
     reader.Read(&parts, values);
   }
+  return OkStatus();
+}
+
+Status Selection::ReadEdges(size_t series, const model::EdgeRequest& request,
+                            model::EdgeSamples* samples) const {
+  thread_local std::vector<RowPart> parts;
+  parts.clear();
+  EdgeReader reader(request);
+  if (reader.range().min <= reader.range().max) {
+    AddPartsOf(series, {.range = reader.range()}, &parts);
+  }
+  reader.Read(&parts, samples);
   return OkStatus();
 }
 

@@ -35,6 +35,8 @@ class Selection : public model::SeriesSet {
               model::SampleColumns* samples) const override;
   Status ReadSteps(size_t first_series, size_t series_count, const model::StepTimes& times,
                    double* values) const override;
+  Status ReadEdges(size_t series, const model::EdgeRequest& request,
+                   model::EdgeSamples* samples) const override;
   void GetLabelValues(std::string_view name, size_t first_series, size_t series_count,
                       std::string_view* values) const override;
 

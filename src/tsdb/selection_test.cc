@@ -1,6 +1,7 @@
 // Whatever lies where (open buffers, sealed chunks, late rows, rows that a failed flush has set
 // aside, blocks), what a selection reads at once is what its samples and labels say one by one.
 #include <bit>
+#include <cmath>
 #include <map>
 #include <random>
 
@@ -143,6 +144,52 @@ class SelectionTest : public testing::Test {
     EXPECT_EQ(Bits(found), Bits(expected));
   }
 
+  // What ReadEdges promises, against all samples. Counts those that it left out.
+  void CheckEdges(const model::SeriesSet& set, const model::EdgeRequest& request) {
+    const model::StepTimes& times = request.windows;
+    SCOPED_TRACE(fmt::format("first {} step {} count {} window {}, falls {}", times.first,
+                             times.step_ns, times.count, times.window_ns, request.with_falls));
+    model::SampleColumns all;
+    model::EdgeSamples edges = {.columns = {{1}, {1}}, .ordinals = {1}};  // to be replaced
+    for (size_t series = 0; series < set.size(); ++series) {
+      ASSERT_TRUE(set.Read(series, times.Range(), &all).ok());
+      ASSERT_TRUE(set.ReadEdges(series, request, &edges).ok());
+      ASSERT_EQ(edges.ordinals.size(), edges.columns.size());
+      samples_left_out_ += all.size() - edges.columns.size();
+      std::vector<bool> is_there(all.size());
+      for (size_t i = 0; i < edges.columns.size(); ++i) {
+        const uint32_t ordinal = edges.ordinals[i];
+        ASSERT_LT(ordinal, all.size());
+        ASSERT_TRUE(i == 0 || ordinal > edges.ordinals[i - 1]);
+        ASSERT_EQ(edges.columns.timestamps[i], all.timestamps[ordinal]);
+        ASSERT_EQ(std::bit_cast<uint64_t>(edges.columns.values[i]),
+                  std::bit_cast<uint64_t>(all.values[ordinal]));
+        is_there[ordinal] = true;
+      }
+      std::vector<size_t> kept;  // the samples that are no staleness markers
+      for (size_t i = 0; i < all.size(); ++i) {
+        ASSERT_TRUE(is_there[i] || !std::isnan(all.values[i]));
+        if (!model::IsStaleMarker(all.values[i])) {
+          kept.push_back(i);
+        }
+      }
+      for (size_t i = 1; request.with_falls && i < kept.size(); ++i) {
+        const bool falls = all.values[kept[i]] < all.values[kept[i - 1]];
+        ASSERT_TRUE(!falls || (is_there[kept[i]] && is_there[kept[i - 1]])) << kept[i];
+      }
+      for (size_t step = 0; step < times.count; ++step) {
+        const model::TimeRange window = times.Window(times.At(step));
+        const auto first =
+            std::ranges::find_if(kept, [&](size_t i) { return all.timestamps[i] >= window.min; });
+        const auto last = std::find_if(kept.rbegin(), kept.rend(),
+                                       [&](size_t i) { return all.timestamps[i] <= window.max; });
+        if (first != kept.end() && last != kept.rend() && *first <= *last) {
+          ASSERT_TRUE(is_there[*first] && is_there[*last]) << "step " << step;
+        }
+      }
+    }
+  }
+
   static void CheckLabels(const model::SeriesSet& set) {
     for (const std::string_view name : {"__name__", "host", "region", "none"}) {
       std::vector<std::string_view> found(set.size(), "?");
@@ -171,6 +218,7 @@ class SelectionTest : public testing::Test {
       ASSERT_TRUE(set.ok()) << set.status();
       CheckSteps(**set, times);
       CheckLabels(**set);
+      CheckEdges(**set, {.windows = times, .with_falls = Random(2) == 0});
       if (times.Range().min <= times.Range().max) {
         CheckSamples(**set, times.Range());
       }
@@ -186,6 +234,7 @@ class SelectionTest : public testing::Test {
   BatchBuilder batch_;
   Model model_;
   std::map<std::string, double> smooth_;
+  size_t samples_left_out_ = 0;
   model::Timestamp now_ = 0;
 };
 
@@ -219,6 +268,37 @@ TEST_F(SelectionTest, SingleStepsReachIntoBlocksOfManyChunks) {
   }
   ASSERT_TRUE(db_->Flush().ok());
   Check();
+}
+
+TEST_F(SelectionTest, EdgesOfWindowsLeaveOutWhatNoFunctionOfThemLooksAt) {
+  double counter = 0;
+  size_t stale_rows = 0;
+  for (int row = 0; row < 9000; ++row, now_ += kSecond) {
+    counter = Random(700) == 0 ? 0 : counter + static_cast<double>(Random(5));
+    stale_rows = Random(2000) == 0 ? 1 + Random(300) : stale_rows - (stale_rows > 0 ? 1 : 0);
+    const double quiet = stale_rows > 0 ? model::StaleMarker() : 5;
+    const model::Timestamp late = Random(3000) == 0 ? 100 * kSecond : 0;
+    batch_.Row("clean,host=a", {{"counter", counter}, {"quiet", quiet}}, now_ - late);
+    if (row % 500 == 499) {
+      db_->Write(batch_.batch(), WriteMode::kPartial);
+      batch_.Clear();
+    }
+    if (row % 4000 == 3999) {
+      ASSERT_TRUE(db_->Flush().ok());
+    }
+  }
+  for (int round = 0; round < 200; ++round) {
+    const int64_t step = static_cast<int64_t>(1 + Random(4000)) * kSecond;
+    const model::StepTimes times = {
+        .first = kBegin + static_cast<int64_t>(Random(2000)) * kSecond / 2,
+        .step_ns = step,
+        .count = 1 + static_cast<size_t>(9000 * kSecond / step),
+        .window_ns = Random(3) == 0 ? static_cast<int64_t>(Random(5000)) * kSecond : step};
+    const auto set = db_->Select({.matchers = {}, .range = times.Range()});
+    ASSERT_TRUE(set.ok());
+    CheckEdges(**set, {.windows = times, .with_falls = round % 2 == 0});
+  }
+  EXPECT_GT(samples_left_out_, 200'000u);
 }
 
 TEST_F(SelectionTest, StepsMayLieBeyondTheEndsOfTime) {

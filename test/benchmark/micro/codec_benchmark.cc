@@ -182,8 +182,9 @@ void Register(const std::string& name, Function function, Args... args) {
 }
 
 void RegisterAll() {
-  for (const std::string shape : {"constant", "booleans", "integer_walk", "counter", "counter_with_resets", "two_decimals",
-                                  "two_decimal_walk", "decimals_with_exceptions", "reals"}) {
+  for (const std::string shape :
+       {"constant", "booleans", "integer_walk", "counter", "counter_with_resets", "two_decimals",
+        "two_decimal_walk", "decimals_with_exceptions", "reals"}) {
     for (const size_t rows : {size_t{16}, size_t{128}, kFlushChunkRows}) {
       Register("encode/" + shape + "/" + std::to_string(rows), Encode, shape, rows,
                EncodeFor::kFlush);
