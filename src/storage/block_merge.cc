@@ -601,7 +601,7 @@ class Merger {
   bool is_added_ = false;
   PendingRows pending_;
 
-  ChunkEncoder encoder_;
+  ChunkEncoder encoder_{EncodeFor::kCompaction};
   std::string chunk_;
   std::vector<const double*> columns_;
   model::LabelViews labels_;

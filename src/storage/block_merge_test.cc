@@ -87,7 +87,7 @@ class BlockMergeTest : public testing::Test {
   }
 
   void Publish(uint64_t generation, const std::vector<ModelGroup>& groups,
-               size_t rows_per_chunk = kMaxChunkRows) {
+               size_t rows_per_chunk = kFlushChunkRows) {
     BlockMeta meta = DefaultMeta();
     meta.generation_min = meta.generation_max = generation;
     const std::string path = manager_->NewTempPath();
@@ -163,11 +163,11 @@ ModelGroup Rows(const std::string& host, const std::string& schema, Timestamp fi
 }
 
 TEST_F(BlockMergeTest, BlocksThatFollowEachOtherBecomeOneWithFullChunks) {
-  Publish(1, {Rows("a", "xy", 0, 10, 1500, 0)});
-  Publish(2, {Rows("a", "xy", 15'000, 10, 1500, 1500)});
+  Publish(1, {Rows("a", "xy", 0, 10, 5000, 0)}, kMaxChunkRows);
+  Publish(2, {Rows("a", "xy", 50'000, 10, 5000, 5000)});
   const auto result = MergeAll();
   ASSERT_TRUE(result.ok()) << result.status();
-  const std::vector<ModelGroup> expected = {Rows("a", "xy", 0, 10, 3000, 0)};
+  const std::vector<ModelGroup> expected = {Rows("a", "xy", 0, 10, 10'000, 0)};
   EXPECT_EQ(ToText(OnlyBlock()), ToText(expected));
   EXPECT_EQ(result->chunks_copied, 1u) << "the first is full, and nothing lies between its rows";
   EXPECT_EQ(result->chunks_encoded, 2u);

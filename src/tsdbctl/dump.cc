@@ -43,6 +43,10 @@ std::string_view NameOf(storage::ColumnCodec codec) {
       return "decimal_frame";
     case storage::ColumnCodec::kDecimalDelta:
       return "decimal_delta";
+    case storage::ColumnCodec::kDecimalCodedFrame:
+      return "decimal_coded_frame";
+    case storage::ColumnCodec::kDecimalCodedDelta:
+      return "decimal_coded_delta";
   }
   return "unknown";
 }
