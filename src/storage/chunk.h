@@ -74,6 +74,7 @@ enum class ColumnCodec : uint8_t {
   // The same with jumps, and an entropy stage where it pays.
   kDecimalCodedFrame = 4,
   kDecimalCodedDelta = 5,
+  kReals = 6,  // of compacted chunks: high parts in a dictionary, low parts bit-packed
 };
 
 // Reads a chunk in place: copies are cheap, the bytes must outlive it. Thread-safe (constant).
@@ -107,7 +108,9 @@ class ChunkView {
   // O(1); for delta-coded columns one zone is summed, with an entropy stage it is also decoded.
   double ValueAt(size_t column, size_t row) const;
   // Whether ValueAt looks at that row's bits only.
-  bool HasFastAccess(size_t column) const { return codec(column) <= ColumnCodec::kDecimalFrame; }
+  bool HasFastAccess(size_t column) const {
+    return codec(column) <= ColumnCodec::kDecimalFrame || codec(column) == ColumnCodec::kReals;
+  }
   // Statistics: a bit for each zone, zone 0 the lowest. The zones that hold a NaN (staleness
   // markers are NaN); those where a value is less than the one before it, be that in the zone
   // before, or cannot be compared with it. All bits are set if the chunk has no statistics.

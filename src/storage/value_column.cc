@@ -99,15 +99,22 @@ void EncodeValues(std::span<const double> values, EncodeFor purpose, ValueColumn
   CHECK(!values.empty() && values.size() <= kMaxChunkRows);
   if (IsConstant(values)) {
     AppendConstant(values[0], out);
-  } else if (!AppendDecimals(values, purpose, scratch, out)) {
-    out->push_back(static_cast<char>(ColumnCodec::kRaw));
+    return;
+  }
+  if (AppendDecimals(values, purpose, scratch, out)) {
+    return;
+  }
+  const size_t begin = out->size();
+  out->push_back(static_cast<char>(ColumnCodec::kReals));
+  // Finding the cut takes too long for a flush.
+  if (purpose == EncodeFor::kFlush || !AppendReals(values, out)) {
+    (*out)[begin] = static_cast<char>(ColumnCodec::kRaw);
     out->append(reinterpret_cast<const char*>(values.data()), values.size_bytes());
   }
 }
 
 std::optional<ValueColumnView> ValueColumnView::Open(std::string_view bytes, size_t count) {
-  if (bytes.empty() ||
-      static_cast<uint8_t>(bytes[0]) > static_cast<uint8_t>(ColumnCodec::kDecimalCodedDelta)) {
+  if (bytes.empty() || static_cast<uint8_t>(bytes[0]) > static_cast<uint8_t>(ColumnCodec::kReals)) {
     return std::nullopt;
   }
   const auto codec = static_cast<ColumnCodec>(bytes[0]);
@@ -118,6 +125,10 @@ std::optional<ValueColumnView> ValueColumnView::Open(std::string_view bytes, siz
   }
   if (codec == ColumnCodec::kConstant || codec == ColumnCodec::kRaw) {
     return ValueColumnView(bytes, count);
+  }
+  if (codec == ColumnCodec::kReals) {
+    return RealsView::Open(bytes.substr(1), count) ? std::optional(ValueColumnView(bytes, count))
+                                                   : std::nullopt;
   }
   const bool has_exceptions = bytes.size() > 1 && (static_cast<uint8_t>(bytes[1]) & kHasExceptions);
   if (bytes.size() < 2 + (has_exceptions ? sizeof(uint16_t) : 0)) {
@@ -202,6 +213,9 @@ void ValueColumnView::Decode(size_t first, size_t count, double* out) const {
       return;
     case ColumnCodec::kRaw:
       std::memcpy(out, bytes_.data() + 1 + first * sizeof(double), count * sizeof(double));
+      return;
+    case ColumnCodec::kReals:
+      Reals().Decode(first, count, out);
       return;
     default:
       DecodeDecimals(first, count, out);

@@ -8,7 +8,9 @@
 //                  packed integers (packed_integers.h)
 //   kDecimalCoded*: the same with coded integers (coded_integers.h)
 //
-// Codec numbers from 6 on are free for later codecs.
+//   kReals:        real_column.h
+//
+// Codec numbers from 7 on are free for later codecs.
 
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +23,7 @@
 #include "storage/chunk.h"
 #include "storage/coded_integers.h"
 #include "storage/packed_integers.h"
+#include "storage/real_column.h"
 
 namespace tsdbd::storage {
 
@@ -48,7 +51,7 @@ class ValueColumnView {
 
  private:
   bool IsDecimal() const {
-    return codec() != ColumnCodec::kConstant && codec() != ColumnCodec::kRaw;
+    return codec() >= ColumnCodec::kDecimalFrame && codec() <= ColumnCodec::kDecimalCodedDelta;
   }
   bool IsCoded() const {
     return codec() == ColumnCodec::kDecimalCodedFrame || codec() == ColumnCodec::kDecimalCodedDelta;
@@ -69,6 +72,7 @@ class ValueColumnView {
   CodedIntegersView CodedIntegers() const {
     return {bytes_.substr(integers_offset_), Coding(), count_, slack_bytes_};
   }
+  RealsView Reals() const { return {bytes_.substr(1), count_, slack_bytes_}; }
   bool IntegersAreWellFormed() const;
   template <typename Integers>
   void DecodeIntegers(const Integers& integers, size_t first, size_t count, double* out) const;

@@ -47,6 +47,8 @@ std::string_view NameOf(storage::ColumnCodec codec) {
       return "decimal_coded_frame";
     case storage::ColumnCodec::kDecimalCodedDelta:
       return "decimal_coded_delta";
+    case storage::ColumnCodec::kReals:
+      return "reals";
   }
   return "unknown";
 }
