@@ -39,7 +39,9 @@ IndexedGroup* GroupTable::FindOrCreate(const Schema* schema, std::span<LabelPair
     return found;
   }
   IndexedGroup* group = create();
-  Register(group, overlapping);
+  if (group != nullptr) {
+    Register(group, overlapping);
+  }
   return group;
 }
 

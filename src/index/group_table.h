@@ -37,7 +37,8 @@ class GroupTable {
  public:
   // The group with exactly this schema and these labels, or what `create` makes, which is then
   // registered under each of its series. *overlapping gets the groups, other than itself, that
-  // have one of the new group's series. `create` runs under locks of the table.
+  // have one of the new group's series. `create` runs under locks of the table; if it makes none,
+  // the result is null.
   IndexedGroup* FindOrCreate(const Schema* schema, std::span<LabelPair* const> labels,
                              uint64_t labels_hash, const std::function<IndexedGroup*()>& create,
                              std::vector<IndexedGroup*>* overlapping);

@@ -151,6 +151,9 @@ void AddDatabaseKeys(tsdb::DatabaseOptions* database, std::vector<ConfigKey>* ke
   keys->push_back(DurationKey("head.max_age", &database->head_max_age_ms, kNanosPerMilli,
                               {kNanosPerSecond, 30 * kNanosPerDay}));
   keys->push_back(CountKey("head.max_labels", &database->max_labels, {2, 10'000}));
+  tsdb::SeriesLimits* limits = &database->series_limits;
+  keys->push_back(CountKey("head.max_series", &limits->in_all, {0, 1'000'000'000}));
+  keys->push_back(CountKey("head.max_series_per_metric", &limits->per_metric, {0, 1'000'000'000}));
   keys->push_back(DurationKey("storage.partition", &database->partition_ns, 1,
                               {kNanosPerHour, 365 * kNanosPerDay}));
   keys->push_back(RetentionKey("storage.retention", &database->retention_ns));

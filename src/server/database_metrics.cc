@@ -29,6 +29,10 @@ void CollectHead(const tsdb::DatabaseStats& stats, MetricWriter* writer) {
                   stats.samples_written);
   figures.Counter("tsdbd_rows_refused_total", "Rows that the database refused.",
                   stats.rows_refused);
+  figures.Counter("tsdbd_series_refused_total",
+                  "Series refused by head.max_series or head.max_series_per_metric, counted again "
+                  "with each batch that has them; /api/v1/status/tsdb names them.",
+                  stats.series_refused);
   figures.Counter("tsdbd_groups_created_total", "Series groups made.", stats.groups_created);
   figures.Counter("tsdbd_groups_dropped_total", "Series groups that left memory.",
                   stats.groups_dropped);

@@ -183,6 +183,11 @@ Status DatabaseStatus(const ReadRequest& read, AnswerStream* answer) {
   WriteCounts("labelValueCountByLabelName", cardinality.ValuesByLabelName(limit), &stream);
   WriteCounts("memoryInBytesByLabelName", cardinality.ValueBytesByLabelName(limit), &stream);
   WriteCounts("seriesCountByLabelValuePair", cardinality.SeriesByLabelPair(limit), &stream);
+  std::vector<NamedCount> refused;
+  for (tsdb::RefusedMetric& metric : read.services().database().MostRefused(limit)) {
+    refused.push_back({std::move(metric.name), metric.series});
+  }
+  WriteCounts("refusedSeriesByMetricName", refused, &stream);
   stream.Raw("}}");
   stream.Flush();
   return OkStatus();

@@ -188,7 +188,8 @@ StatusOr<Group*> BatchWriter::MakeGroup(const model::RowBatch& batch,
   for (const model::Label& label : decoded.labels) {
     labels.push_back({label.name, label.value});
   }
-  Group* group = head_->FindOrCreate(labels, decoded.column_label, decoded.column_values);
+  ASSIGN_OR_RETURN(Group* const group,
+                   head_->FindOrAdmit(labels, decoded.column_label, decoded.column_values));
   head_->keys()->Insert(query, group, &group->keys);
   return group;
 }

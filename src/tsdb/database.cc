@@ -36,7 +36,8 @@ constexpr size_t kGroupsPerDrop = 256;
 // of pools and gate; the tables' locks are never held together with a group's lock taken first).
 class Database::Impl {
  public:
-  Impl(Env* env, DatabaseOptions options) : env_(env), options_(std::move(options)) {}
+  Impl(Env* env, DatabaseOptions options)
+      : env_(env), options_(std::move(options)), head_(options_.series_limits) {}
 
   Status Open();
   Status Close();
@@ -46,6 +47,9 @@ class Database::Impl {
   StatusOr<std::vector<std::string>> LabelStrings(std::optional<std::string_view> value_of,
                                                   const model::SelectRequest& request) const;
   DatabaseStats Stats() const;
+  std::vector<RefusedMetric> MostRefused(size_t limit) const {
+    return head_.limiter().MostRefused(limit);
+  }
   const wal::Log& log() const { return *log_; }
   const wal::RecoveryReport& recovery() const { return recovery_; }
   const storage::BlockManager& blocks() const { return *blocks_; }
@@ -448,6 +452,7 @@ DatabaseStats Database::Impl::Stats() const {
   stats.rows_refused = writer_->rows_refused();
   stats.groups_created = head_.groups_created();
   stats.groups_dropped = head_.groups_dropped();
+  stats.series_refused = head_.limiter().refused_series();
   stats.flushes = flushes_;
   stats.flush_failures = flush_failures_;
   stats.rows_recovered = rows_recovered_;
@@ -510,6 +515,9 @@ StatusOr<std::vector<std::string>> Database::LabelValues(
 
 DatabaseStats Database::Stats() const {
   return impl_->Stats();
+}
+std::vector<RefusedMetric> Database::MostRefused(size_t limit) const {
+  return impl_->MostRefused(limit);
 }
 const wal::Log& Database::log() const {
   return impl_->log();

@@ -24,6 +24,7 @@
 #include "common/status.h"
 #include "model/row_batch.h"
 #include "model/series_source.h"
+#include "tsdb/series_limiter.h"
 #include "wal/log.h"
 
 namespace tsdbd::storage {
@@ -48,6 +49,8 @@ struct DatabaseOptions {
   int64_t head_max_age_ms = 2 * 3'600'000;
   // More labels than this on one series are refused: no dashboard can use them.
   uint32_t max_labels = 128;
+  // Rows that would make more series than this in memory are refused.
+  SeriesLimits series_limits;
 };
 
 enum class WriteMode {
@@ -74,6 +77,7 @@ struct DatabaseStats {
   uint64_t rows_written = 0;
   uint64_t samples_written = 0;
   uint64_t rows_refused = 0;
+  uint64_t series_refused = 0;  // by series_limits; again with each batch that has them
   uint64_t groups_created = 0;
   uint64_t groups_dropped = 0;
   uint64_t flushes = 0;
@@ -114,6 +118,8 @@ class Database : public model::SeriesSource {
       std::string_view name, const model::SelectRequest& request) const override;
 
   DatabaseStats Stats() const;
+  // Whose series were refused by series_limits, those with most first.
+  std::vector<RefusedMetric> MostRefused(size_t limit) const;
   // Figures of the parts, for /metrics.
   const wal::Log& log() const;
   const wal::RecoveryReport& recovery() const;

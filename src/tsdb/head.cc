@@ -75,6 +75,19 @@ Head::~Head() {
 
 Group* Head::FindOrCreate(const model::LabelViews& labels, std::string_view column_label,
                           const std::vector<std::string>& column_values) {
+  return FindOrCreate(labels, column_label, column_values, /*refusal=*/nullptr);
+}
+
+StatusOr<Group*> Head::FindOrAdmit(const model::LabelViews& labels, std::string_view column_label,
+                                   const std::vector<std::string>& column_values) {
+  Status refusal;
+  Group* group = FindOrCreate(labels, column_label, column_values, &refusal);
+  RETURN_IF_ERROR(refusal);
+  return group;
+}
+
+Group* Head::FindOrCreate(const model::LabelViews& labels, std::string_view column_label,
+                          const std::vector<std::string>& column_values, Status* refusal) {
   thread_local std::vector<index::LabelPair*> pairs;
   thread_local std::vector<index::IndexedGroup*> overlapping;
   pairs.clear();
@@ -86,9 +99,16 @@ Group* Head::FindOrCreate(const model::LabelViews& labels, std::string_view colu
   }
   index::Schema* schema = labels_.InternSchema(column_label, column_values);
   Group* made = nullptr;
-  auto* group = static_cast<Group*>(groups_.FindOrCreate(
-      schema, pairs, labels_hash, [&] { return made = MakeGroup(schema, pairs, labels_hash); },
-      &overlapping));
+  const auto make = [&]() -> Group* {
+    if (refusal == nullptr) {
+      limiter_.Add(*schema, pairs);
+    } else if (*refusal = limiter_.Admit(*schema, pairs); !refusal->ok()) {
+      return nullptr;
+    }
+    return made = MakeGroup(schema, pairs, labels_hash);
+  };
+  auto* group =
+      static_cast<Group*>(groups_.FindOrCreate(schema, pairs, labels_hash, make, &overlapping));
   if (made == nullptr) {
     for (index::LabelPair* pair : pairs) {
       labels_.Release(pair);
@@ -302,6 +322,7 @@ void Head::DropFrozen(Group* group) {
 void Head::DropGroup(Group* group) {
   keys_.EraseAll(group->keys.load(std::memory_order_relaxed));
   groups_.Erase(group);
+  limiter_.Remove(*group->schema, group->label_span());
   index_.Remove(group);
   for (index::LabelPair* pair : group->label_span()) {
     labels_.Release(pair);

@@ -21,6 +21,7 @@
 #include "index/series_index.h"
 #include "model/labels.h"
 #include "tsdb/group.h"
+#include "tsdb/series_limiter.h"
 
 namespace tsdbd::tsdb {
 
@@ -33,7 +34,8 @@ struct GroupSnapshot {
 
 class Head {
  public:
-  Head() : labels_(&gate_), index_(&labels_) {}
+  explicit Head(const SeriesLimits& limits = {})
+      : labels_(&gate_), index_(&labels_), limiter_(limits) {}
   ~Head();
 
   EpochGate* gate() const { return &gate_; }
@@ -43,6 +45,9 @@ class Head {
   // The group with exactly these labels and columns. `labels` are sorted, without `column_label`.
   Group* FindOrCreate(const model::LabelViews& labels, std::string_view column_label,
                       const std::vector<std::string>& column_values);
+  // The same, unless it would be a new one and have too many series: kResourceExhausted.
+  StatusOr<Group*> FindOrAdmit(const model::LabelViews& labels, std::string_view column_label,
+                               const std::vector<std::string>& column_values);
 
   // Adds a row to the group's rows of `generation`. `sequence` orders it among all writes.
   void Append(Group* group, uint64_t generation, model::Timestamp timestamp, const double* values,
@@ -66,11 +71,15 @@ class Head {
   uint64_t groups_created() const { return groups_created_.load(std::memory_order_relaxed); }
   uint64_t groups_dropped() const { return groups_dropped_.load(std::memory_order_relaxed); }
   uint64_t series_count() const { return groups_.series_count(); }
+  const SeriesLimiter& limiter() const { return limiter_; }
   uint64_t label_pair_count() const { return labels_.pair_count(); }
 
  private:
   static constexpr size_t kPools = 16;
 
+  // `refusal`: null if the limits do not matter. Returns null if it was set.
+  Group* FindOrCreate(const model::LabelViews& labels, std::string_view column_label,
+                      const std::vector<std::string>& column_values, Status* refusal);
   SlabPool* PoolOf(const Group& group) { return &pools_[group.labels_hash % kPools]; }
   Group* MakeGroup(index::Schema* schema, const std::vector<index::LabelPair*>& labels,
                    uint64_t labels_hash);
@@ -90,6 +99,7 @@ class Head {
   index::KeyTable keys_;
   index::GroupTable groups_;
   mutable index::SeriesIndex index_;
+  SeriesLimiter limiter_;
   std::atomic<uint64_t> groups_created_ = 0;
   std::atomic<uint64_t> groups_dropped_ = 0;
 };
