@@ -53,6 +53,8 @@ class Block {
   const std::string& path() const { return path_; }
   const BlockMeta& meta() const { return meta_; }
   uint64_t size_bytes() const { return bytes_.size(); }
+  // The whole file.
+  std::string_view bytes() const { return bytes_; }
 
   // kDataLoss, naming file and section, from the first damage on.
   Status CheckIndex() const;

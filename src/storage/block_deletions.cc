@@ -7,10 +7,10 @@ namespace tsdbd::storage {
 void AddDeletedRanges(const BlockDeletions& deletions, uint32_t group, uint32_t column,
                       std::vector<model::TimeRange>* ranges) {
   for (const BlockDeletion& deletion : deletions) {
-    const auto& groups = deletion.series.groups;
+    const auto& groups = deletion.series->groups;
     const auto found = std::ranges::lower_bound(groups, group, {}, &SelectedGroup::group);
     if (found != groups.end() && found->group == group &&
-        std::ranges::binary_search(deletion.series.column_sets[found->column_set], column)) {
+        std::ranges::binary_search(deletion.series->column_sets[found->column_set], column)) {
       ranges->push_back(deletion.range);
     }
   }

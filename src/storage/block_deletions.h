@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "model/sample.h"
@@ -14,7 +15,7 @@ namespace tsdbd::storage {
 // The samples in `range` of these series of the block.
 struct BlockDeletion {
   model::TimeRange range;
-  BlockSelection series;  // as Block::Select gives them
+  std::shared_ptr<const BlockSelection> series;  // as Block::Select gives them
 };
 using BlockDeletions = std::vector<BlockDeletion>;
 

@@ -162,6 +162,11 @@ ModelGroup Rows(const std::string& host, const std::string& schema, Timestamp fi
   return group;
 }
 
+std::shared_ptr<const BlockSelection> Series(const Block& block,
+                                             const std::vector<model::Matcher>& matchers) {
+  return std::make_shared<const BlockSelection>(*block.Select(matchers));
+}
+
 TEST_F(BlockMergeTest, BlocksThatFollowEachOtherBecomeOneWithFullChunks) {
   Publish(1, {Rows("a", "xy", 0, 10, 5000, 0)}, kMaxChunkRows);
   Publish(2, {Rows("a", "xy", 50'000, 10, 5000, 5000)});
@@ -228,8 +233,7 @@ TEST_F(BlockMergeTest, WhatDeletionsLeaveOfARowIsAGroupOfFewerColumns) {
   Publish(1, {Rows("a", "xy", 0, 10, 4, 0)});
   const BlockSnapshot blocks = manager_->Snapshot();
   const auto matcher = model::Matcher::Create(model::MatchType::kEqual, "__name__", "x");
-  const BlockDeletion deletion = {{kStart + 10, kStart + 20},
-                                  *blocks->front()->Select({{*matcher}})};
+  const BlockDeletion deletion = {{kStart + 10, kStart + 20}, Series(*blocks->front(), {*matcher})};
   ASSERT_TRUE(Merge(0, 1, {{deletion}}).ok());
   Answers answers = Read();
   EXPECT_EQ(answers["__name__=x,host=a,"].size(), 2u);
@@ -239,7 +243,7 @@ TEST_F(BlockMergeTest, WhatDeletionsLeaveOfARowIsAGroupOfFewerColumns) {
 TEST_F(BlockMergeTest, NothingIsLeftOfABlockWhoseRowsAreAllDeleted) {
   Publish(1, {Rows("a", "xy", 0, 10, 4, 0)});
   const BlockSnapshot blocks = manager_->Snapshot();
-  const auto result = Merge(0, 1, {{{{}, *blocks->front()->Select({})}}});
+  const auto result = Merge(0, 1, {{{{}, Series(*blocks->front(), {})}}});
   ASSERT_TRUE(result.ok());
   EXPECT_EQ(result->meta.row_count, 0u);
   EXPECT_THAT(*env_.List("/data/blocks"), ElementsAre());
@@ -376,7 +380,7 @@ TEST_F(BlockMergeTest, MergesOfAnyNeighboursAnswerAsAModelDoesWithDeletesBetween
           }
           const auto name = model::Matcher::Create(model::MatchType::kEqual, "__name__", d.field);
           const auto host = model::Matcher::Create(model::MatchType::kEqual, "host", d.host);
-          deletions[i].push_back({d.range, *block.Select({{*name, *host}})});
+          deletions[i].push_back({d.range, Series(block, {*name, *host})});
         }
       }
       const uint64_t generation = (*blocks)[first + count - 1]->meta().generation_max;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <future>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -17,6 +18,7 @@
 #include "tsdb/head.h"
 #include "tsdb/replay.h"
 #include "tsdb/selection.h"
+#include "tsdb/snapshot.h"
 
 namespace tsdbd::tsdb {
 namespace {
@@ -43,6 +45,13 @@ class Database::Impl {
   Status Close();
   void Write(const model::RowBatch& batch, WriteMode mode, WriteCallback done);
   Status Flush();
+  Status Compact() {
+    Retain();
+    return compactor_->Run();
+  }
+  Status DeleteSeries(std::vector<Selector> selectors, const model::TimeRange& range);
+  StatusOr<std::string> Snapshot(bool skip_head);
+  Status CleanTombstones() { return compactor_->CleanTombstones(); }
   StatusOr<std::unique_ptr<Selection>> Select(const model::SelectRequest& request) const;
   StatusOr<std::vector<std::string>> LabelStrings(std::optional<std::string_view> value_of,
                                                   const model::SelectRequest& request) const;
@@ -56,6 +65,7 @@ class Database::Impl {
 
  private:
   Status Recover();
+  Status FlushLocked() REQUIRES(flush_mutex_);
   // Begins a new generation of rows; those before become flushable. flush_mutex_ is held.
   Status FlipGeneration() REQUIRES(flush_mutex_);
   // Begins a new generation of the log only, after a failed write.
@@ -63,16 +73,23 @@ class Database::Impl {
   Status FlushFrozen() REQUIRES(flush_mutex_);
   StatusOr<FlushResult> WriteFrozen(const std::vector<Group*>& groups) REQUIRES(flush_mutex_);
   void DropIdleGroups(uint64_t flushed_generation);
+  // Takes those of the selected groups out of the head that have no row in it, so that their labels
+  // are those of blocks only.
+  void DropGroups(const std::vector<Selector>& selectors) REQUIRES(flush_mutex_);
   bool NeedsFlush();
   void RunMaintenance();
   void RunFlusher();
   void Retain();
+  // Drops the oldest partitions until the blocks are small enough. Returns how many blocks.
+  size_t RetainBytes();
 
   Env* const env_;
   const DatabaseOptions options_;
   std::unique_ptr<FileLock> lock_;
   Head head_;
   std::unique_ptr<storage::BlockManager> blocks_;
+  std::unique_ptr<Deletions> deletions_;
+  std::unique_ptr<Compactor> compactor_;
   std::unique_ptr<wal::Log> log_;
   std::unique_ptr<BatchWriter> writer_;
   wal::RecoveryReport recovery_;
@@ -89,6 +106,9 @@ class Database::Impl {
   // The generations that are set aside and not yet in blocks; none if frozen_max_ is 0.
   uint64_t frozen_min_ GUARDED_BY(flush_mutex_) = 0;
   uint64_t frozen_max_ GUARDED_BY(flush_mutex_) = 0;
+
+  // All rows of the generations up to this one are in blocks for good, and not in the log.
+  std::atomic<uint64_t> flushed_generation_ = 0;
 
   std::atomic<int64_t> first_write_ns_ = 0;   // monotonic; of the generation; 0: none yet
   std::atomic<int64_t> flush_failed_ns_ = 0;  // monotonic; 0: the last one did not
@@ -109,10 +129,22 @@ Status Database::Impl::Open() {
   RETURN_IF_ERROR(env_->CreateDirectories(options_.data_dir));
   ASSIGN_OR_RETURN(lock_, env_->Lock(options_.data_dir + "/LOCK"));
   ASSIGN_OR_RETURN(blocks_, storage::BlockManager::Open(env_, options_.data_dir));
+  ASSIGN_OR_RETURN(deletions_, Deletions::Open(env_, options_.data_dir, options_.retention_rules,
+                                               *blocks_->Snapshot()));
+  compactor_ = std::make_unique<Compactor>(
+      Compactor::Options{.env = env_,
+                         .data_dir = options_.data_dir,
+                         .blocks = blocks_.get(),
+                         .deletions = deletions_.get(),
+                         .rate_bytes = options_.compaction_rate_bytes,
+                         .merged_up_to = [this] { return flushed_generation_.load(); }});
   RETURN_IF_ERROR(Recover());
   flush_above_bytes_ = options_.head_limit_bytes;
   maintenance_ = std::thread([this] { RunMaintenance(); });
   flusher_ = std::thread([this] { RunFlusher(); });
+  if (options_.compacts_by_itself) {
+    compactor_->Start();
+  }
   return OkStatus();
 }
 
@@ -124,13 +156,20 @@ Status Database::Impl::Recover() {
   const storage::BlockSnapshot blocks = blocks_->Snapshot();
   for (const auto& block : *blocks) {
     const storage::BlockMeta& meta = block->meta();
+    // A merged block's generations were in blocks, all of them, before it was made.
+    const uint64_t oldest_in_log = meta.level > 0 ? meta.generation_max + 1 : meta.generation_min;
     if (meta.generation_max > newest_in_blocks) {
       newest_in_blocks = meta.generation_max;
-      oldest_of_newest_flush = meta.generation_min;
+      oldest_of_newest_flush = oldest_in_log;
     } else if (meta.generation_max == newest_in_blocks) {
-      oldest_of_newest_flush = std::min(oldest_of_newest_flush, meta.generation_min);
+      const bool is_complete = std::max(oldest_in_log, oldest_of_newest_flush) > newest_in_blocks;
+      oldest_of_newest_flush =
+          is_complete ? newest_in_blocks + 1 : std::min(oldest_of_newest_flush, oldest_in_log);
     }
   }
+  // So were those that a tombstone speaks of; should they be seen again, they are not new rows.
+  newest_in_blocks = std::max(newest_in_blocks, deletions_->newest_generation());
+  oldest_of_newest_flush = std::max(oldest_of_newest_flush, deletions_->newest_generation() + 1);
   wal::LogOptions log_options = options_.wal;
   log_options.directory = options_.data_dir + "/wal";
   log_options.first_generation = std::max<uint64_t>(oldest_of_newest_flush, 1);
@@ -163,6 +202,8 @@ Status Database::Impl::Recover() {
     frozen_max_ = wal_generation_;
     MutexLock threads_lock(&threads_mutex_);
     flush_wanted_ = true;
+  } else {
+    flushed_generation_ = newest_in_blocks;
   }
   // A failure here means a log that cannot be written now: reads go on, maintenance tries again.
   ++wal_generation_;
@@ -173,6 +214,9 @@ Status Database::Impl::Recover() {
 }
 
 Status Database::Impl::Close() {
+  if (compactor_ != nullptr) {
+    compactor_->Stop();
+  }
   {
     MutexLock lock(&threads_mutex_);
     stop_ = true;
@@ -238,6 +282,72 @@ Status Database::Impl::RestartLog() {
 
 Status Database::Impl::Flush() {
   MutexLock lock(&flush_mutex_);
+  return FlushLocked();
+}
+
+Status Database::Impl::DeleteSeries(std::vector<Selector> selectors,
+                                    const model::TimeRange& range) {
+  if (selectors.empty()) {
+    return InvalidArgument("a deletion must say which series");
+  }
+  // No flush may come between: its rows would be of a generation that the tombstone does not mean,
+  // in a block that a merge could make one with those that it does.
+  MutexLock lock(&flush_mutex_);
+  RETURN_IF_ERROR(FlushLocked());
+  const storage::BlockSnapshot blocks = blocks_->Snapshot();
+  uint64_t generation = 0;
+  for (const auto& block : *blocks) {
+    generation = std::max(generation, block->meta().generation_max);
+  }
+  RETURN_IF_ERROR(deletions_->Add(generation, range, selectors));
+  DropGroups(selectors);
+  return OkStatus();
+}
+
+StatusOr<std::string> Database::Impl::Snapshot(bool skip_head) {
+  storage::BlockSnapshot blocks;
+  std::string tombstones;
+  {
+    // No delete may come between. Merges may: a block that a tombstone has been carried out on
+    // says so.
+    MutexLock lock(&flush_mutex_);
+    if (!skip_head) {
+      RETURN_IF_ERROR(FlushLocked());
+    }
+    tombstones = deletions_->FileContents();
+    blocks = blocks_->Snapshot();
+  }
+  const std::string name = NewSnapshotName();
+  RETURN_IF_ERROR(WriteSnapshot(env_, fmt::format("{}/snapshots/{}", options_.data_dir, name),
+                                *blocks, tombstones));
+  return name;
+}
+
+void Database::Impl::DropGroups(const std::vector<Selector>& selectors) {
+  std::vector<Group*> groups;
+  {
+    const EpochGate::Pin pin(head_.gate());
+    for (const Selector& selector : selectors) {
+      const auto selected = head_.index()->Select(selector, /*max_series=*/0);
+      for (size_t i = 0; selected.ok() && i < selected->groups.size(); ++i) {
+        groups.push_back(static_cast<Group*>(selected->groups[i].group));
+      }
+    }
+  }
+  std::ranges::sort(groups);
+  groups.erase(std::ranges::unique(groups).begin(), groups.end());
+  for (size_t begin = 0; begin < groups.size(); begin += kGroupsPerDrop) {
+    const size_t end = std::min(begin + kGroupsPerDrop, groups.size());
+    WriterLock lock(&generation_mutex_);
+    for (size_t i = begin; i < end; ++i) {
+      if (Head::LastGeneration(groups[i]) < generation_) {
+        head_.DropGroup(groups[i]);
+      }
+    }
+  }
+}
+
+Status Database::Impl::FlushLocked() {
   if (frozen_max_ != 0) {
     RETURN_IF_ERROR(FlushFrozen());
   }
@@ -279,6 +389,8 @@ Status Database::Impl::FlushFrozen() {
                  frozen_max_, result->blocks, result->groups, result->rows, result->samples,
                  (MonotonicNanos() - start_ns) / kNanosPerMilli);
   }
+  flushed_generation_ = frozen_max_;
+  compactor_->Wake();
   frozen_min_ = 0;
   frozen_max_ = 0;
   flush_failed_ns_ = 0;
@@ -353,7 +465,7 @@ void Database::Impl::RunMaintenance() {
       flush_wanted_ = true;
       threads_wake_.NotifyAll();
     }
-    if (options_.retention_ns > 0 && MonotonicNanos() - retained_ns > kRetentionIntervalNs) {
+    if (MonotonicNanos() - retained_ns > kRetentionIntervalNs) {
       retained_ns = MonotonicNanos();
       Retain();
     }
@@ -378,29 +490,104 @@ void Database::Impl::RunFlusher() {
 }
 
 void Database::Impl::Retain() {
-  StageTimer timer(Stage::kRetain);
-  const StatusOr<size_t> dropped = blocks_->DropBefore(WallNanos() - options_.retention_ns);
-  if (!dropped.ok()) {
-    spdlog::error("retention failed error=\"{}\"", Message(dropped.status()));
-  } else if (*dropped > 0) {
-    spdlog::info("retention blocks_dropped={}", *dropped);
+  if (options_.retention_ns == 0 && options_.retention_bytes == 0) {
+    return;
   }
-  timer.set_items(dropped.ok() ? *dropped : 0);
+  StageTimer timer(Stage::kRetain);
+  size_t dropped = 0;
+  if (options_.retention_ns > 0) {
+    dropped += blocks_->DropBefore(WallNanos() - options_.retention_ns);
+  }
+  if (options_.retention_bytes > 0) {
+    dropped += RetainBytes();
+  }
+  if (dropped > 0) {
+    spdlog::info("retention blocks_dropped={}", dropped);
+  }
+  timer.set_items(dropped);
+}
+
+size_t Database::Impl::RetainBytes() {
+  const storage::BlockSnapshot blocks = blocks_->Snapshot();
+  uint64_t size_bytes = 0;
+  for (const auto& block : *blocks) {
+    size_bytes += block->size_bytes();
+  }
+  // They are in order of partition. The newest stays, however large it is.
+  size_t end = 0;
+  while (size_bytes > options_.retention_bytes) {
+    const model::Timestamp partition = (*blocks)[end]->meta().partition_start;
+    if (partition == blocks->back()->meta().partition_start) {
+      break;
+    }
+    for (; (*blocks)[end]->meta().partition_start == partition; ++end) {
+      size_bytes -= (*blocks)[end]->size_bytes();
+    }
+  }
+  return blocks_->Drop(std::span(*blocks).first(end));
 }
 
 StatusOr<std::unique_ptr<Selection>> Database::Impl::Select(
     const model::SelectRequest& request) const {
+  const model::Timestamp now = WallNanos();
   model::SelectRequest clamped = request;
   if (options_.retention_ns > 0) {
-    clamped.range.min = std::max(clamped.range.min, WallNanos() - options_.retention_ns);
+    clamped.range.min = std::max(clamped.range.min, now - options_.retention_ns);
   }
-  auto selection = std::make_unique<Selection>(head_);
+  auto selection = std::make_unique<Selection>(head_, *deletions_, now);
   RETURN_IF_ERROR(selection->AddHead(head_, clamped));
   RETURN_IF_ERROR(selection->AddBlocks(blocks_.get(), clamped));
   return selection;
 }
 
 namespace {
+
+// The label names, or the values of one, of the block's series that match and are not deleted.
+StatusOr<std::vector<std::string_view>> BlockLabels(
+    const std::shared_ptr<const storage::Block>& block, std::optional<std::string_view> value_of,
+    std::span<const model::Matcher> matchers, const Deletions& deletions, model::Timestamp now) {
+  ASSIGN_OR_RETURN(const auto deleted, deletions.Of(block, now));
+  const auto covers_block = [&](const storage::BlockDeletion& deletion) {
+    return deletion.range.Contains(block->meta().min_time) &&
+           deletion.range.Contains(block->meta().max_time);
+  };
+  // Whether samples of a series are left within the block is not looked into.
+  if (deleted == nullptr || std::ranges::none_of(*deleted, covers_block)) {
+    return value_of ? block->LabelValues(*value_of, matchers) : block->LabelNames(matchers);
+  }
+  ASSIGN_OR_RETURN(const storage::BlockSelection selected, block->Select(matchers));
+  std::set<std::string_view> strings;
+  model::LabelViews labels;
+  std::vector<model::TimeRange> ranges;
+  for (const storage::SelectedGroup& entry : selected.groups) {
+    bool is_left = false;
+    const std::string_view column_label = block->ColumnLabel(entry.group);
+    for (const uint32_t column : selected.column_sets[entry.column_set]) {
+      ranges.clear();
+      storage::AddDeletedRanges(*deleted, entry.group, column, &ranges);
+      if (std::ranges::any_of(ranges, [&](const model::TimeRange& range) {
+            return range.Contains(block->meta().min_time) && range.Contains(block->meta().max_time);
+          })) {
+        continue;
+      }
+      is_left = true;
+      const std::string_view value = block->ColumnValue(entry.group, column);
+      if (!value.empty() && (!value_of || *value_of == column_label)) {
+        strings.insert(value_of ? value : column_label);
+      }
+    }
+    if (!is_left) {
+      continue;
+    }
+    block->GetLabels(entry.group, &labels);
+    for (const model::LabelView& label : labels) {
+      if (!value_of || *value_of == label.name) {
+        strings.insert(value_of ? label.value : label.name);
+      }
+    }
+  }
+  return std::vector<std::string_view>(strings.begin(), strings.end());
+}
 
 // Both sorted and unique, and so is *merged.
 void MergeSorted(std::vector<std::string> strings, const std::vector<std::string_view>& views,
@@ -420,6 +607,7 @@ void MergeSorted(std::vector<std::string> strings, const std::vector<std::string
 
 StatusOr<std::vector<std::string>> Database::Impl::LabelStrings(
     std::optional<std::string_view> value_of, const model::SelectRequest& request) const {
+  const model::Timestamp now = WallNanos();
   const EpochGate::Pin pin(head_.gate());
   ASSIGN_OR_RETURN(std::vector<std::string> all,
                    value_of ? head_.index()->LabelValues(*value_of, request.matchers)
@@ -430,8 +618,7 @@ StatusOr<std::vector<std::string>> Database::Impl::LabelStrings(
       continue;
     }
     const StatusOr<std::vector<std::string_view>> of_block =
-        value_of ? block->LabelValues(*value_of, request.matchers)
-                 : block->LabelNames(request.matchers);
+        BlockLabels(block, value_of, request.matchers, *deletions_, now);
     if (of_block.status().code() == StatusCode::kDataLoss) {
       blocks_->Quarantine(block, of_block.status());
       continue;
@@ -456,6 +643,8 @@ DatabaseStats Database::Impl::Stats() const {
   stats.flushes = flushes_;
   stats.flush_failures = flush_failures_;
   stats.rows_recovered = rows_recovered_;
+  stats.compaction = compactor_->stats();
+  stats.tombstones = deletions_->tombstone_count();
   stats.groups = head_.index()->group_count();
   stats.series = head_.series_count();
   stats.label_pairs = head_.label_pair_count();
@@ -493,6 +682,18 @@ WriteResult Database::Write(const model::RowBatch& batch, WriteMode mode) {
 
 Status Database::Flush() {
   return impl_->Flush();
+}
+Status Database::Compact() {
+  return impl_->Compact();
+}
+Status Database::DeleteSeries(std::vector<Selector> selectors, const model::TimeRange& range) {
+  return impl_->DeleteSeries(std::move(selectors), range);
+}
+StatusOr<std::string> Database::Snapshot(bool skip_head) {
+  return impl_->Snapshot(skip_head);
+}
+Status Database::CleanTombstones() {
+  return impl_->CleanTombstones();
 }
 Status Database::Close() {
   return impl_->Close();

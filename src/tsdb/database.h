@@ -24,12 +24,10 @@
 #include "common/status.h"
 #include "model/row_batch.h"
 #include "model/series_source.h"
+#include "tsdb/compactor.h"
+#include "tsdb/deletions.h"
 #include "tsdb/series_limiter.h"
 #include "wal/log.h"
-
-namespace tsdbd::storage {
-class BlockManager;
-}
 
 namespace tsdbd::tsdb {
 
@@ -41,6 +39,14 @@ struct DatabaseOptions {
   int64_t partition_ns = kNanosPerDay;
   // Blocks that end this long before now are dropped; 0: never.
   int64_t retention_ns = 0;
+  // The oldest partitions are dropped while the blocks have more bytes than this; 0: never.
+  uint64_t retention_bytes = 0;
+  // Of matching series, samples older than this are not served; compaction drops them.
+  std::vector<RetentionRule> retention_rules;
+  // Bytes that compaction reads and writes in a second; 0: no limit.
+  uint64_t compaction_rate_bytes = 64ull << 20;
+  // Whether blocks are merged in the background. Off only in tests that count files or steps.
+  bool compacts_by_itself = true;
   // The head is flushed when it holds this many bytes, and writes get kUnavailable at twice this.
   uint64_t head_limit_bytes = 1ull << 30;
   // The head is flushed when its WAL has this many bytes: bounds replay time and log disk space.
@@ -83,7 +89,9 @@ struct DatabaseStats {
   uint64_t flushes = 0;
   uint64_t flush_failures = 0;
   uint64_t rows_recovered = 0;
+  CompactionStats compaction;
   // Now.
+  uint64_t tombstones = 0;
   uint64_t groups = 0;
   uint64_t series = 0;
   uint64_t label_pairs = 0;
@@ -107,6 +115,21 @@ class Database : public model::SeriesSource {
 
   // Turns the head into published blocks; returns when they are durable.
   Status Flush();
+
+  // Does the retention and the compaction (compactor.h) that is due, now and at full speed.
+  Status Compact();
+
+  // Deletes the samples in `range` of the series that match all matchers of any of the selectors,
+  // of all that has been written before the call: flushes, then writes a tombstone. In effect at
+  // once and durable when it returns; the space comes back with compaction. kInvalidArgument
+  // without a selector; kResourceExhausted if there are too many tombstones.
+  Status DeleteSeries(std::vector<Selector> selectors, const model::TimeRange& range);
+  // Rewrites the blocks that tombstones apply to; then there are no tombstones.
+  Status CleanTombstones();
+
+  // Makes a snapshot (snapshot.h) of all that has been written before the call, or, with
+  // `skip_head`, of what is in blocks. Returns the name of its folder in <data_dir>/snapshots.
+  StatusOr<std::string> Snapshot(bool skip_head);
 
   // Flushes, closes the log. No other call may be under way or follow.
   Status Close();

@@ -36,7 +36,7 @@ void EdgeReader::Read(std::vector<RowPart>* parts, model::EdgeSamples* samples) 
     PrefetchPart(*parts, begin + kPartsPrefetched);
     const size_t end = ClusterEnd(*parts, begin);
     const RowPart& first = (*parts)[begin];
-    if (end - begin == 1 && first.buffer == nullptr) {
+    if (end - begin == 1 && first.buffer == nullptr && first.is_plain()) {
       AddChunk(first, samples);
     } else {
       AddAll(std::span<const RowPart>(*parts).subspan(begin, end - begin), samples);

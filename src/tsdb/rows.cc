@@ -1,5 +1,6 @@
 #include "tsdb/rows.h"
 
+#include <algorithm>
 #include <bit>
 #include <tuple>
 
@@ -10,8 +11,16 @@ namespace {
 
 constexpr size_t kCacheLine = 64;
 
+// The times of the part's rows that are in `range`.
+model::TimeRange TimesIn(const RowPart& part, const model::TimeRange& range) {
+  return part.clipped ? model::TimeRange{std::max(range.min, part.min_time),
+                                         std::min(range.max, part.max_time)}
+                      : range;
+}
+
 // Appends rows of an open buffer, as they were written.
-void AppendBuffer(const RowPart& part, const model::TimeRange& range, const RowSink& sink) {
+void AppendBuffer(const RowPart& part, const model::TimeRange& wanted, const RowSink& sink) {
+  const model::TimeRange range = TimesIn(part, wanted);
   const RowsSnapshot& rows = *part.buffer;
   const size_t words = RowWords(rows.column_count, rows.sequenced);
   for (size_t i = 0; i < rows.row_count; ++i) {
@@ -37,10 +46,13 @@ struct RowRange {
   size_t count() const { return end - first; }
 };
 
-RowRange RowsIn(const RowPart& part, const model::TimeRange& range) {
-  const RowRange rows = {.first = range.min <= part.min_time ? 0 : part.chunk.LowerBound(range.min),
-                         .end = range.max >= part.max_time ? part.chunk.row_count()
-                                                           : part.chunk.LowerBound(range.max + 1)};
+RowRange RowsIn(const RowPart& part, const model::TimeRange& wanted) {
+  const model::TimeRange range = TimesIn(part, wanted);
+  const bool from_first = range.min <= part.min_time && !part.clipped;
+  const bool to_last = range.max >= part.max_time && !part.clipped;
+  const RowRange rows = {
+      .first = from_first ? 0 : part.chunk.LowerBound(range.min),
+      .end = to_last ? part.chunk.row_count() : part.chunk.LowerBound(range.max + 1)};
   return rows.first < rows.end ? rows : RowRange();
 }
 
@@ -223,6 +235,53 @@ void AddParts(const storage::Block& block, uint32_t group, uint32_t first_column
   }
 }
 
+namespace {
+
+// Narrows the part to its rows in `range`; false if there are none.
+bool Narrow(const model::TimeRange& range, RowPart* part) {
+  model::TimeRange times = {model::kMaxTimestamp, model::kMinTimestamp};
+  if (part->buffer != nullptr) {
+    for (size_t row = 0; row < part->buffer->row_count; ++row) {
+      if (const model::Timestamp time = BufferTime(*part->buffer, row); range.Contains(time)) {
+        times = {std::min(times.min, time), std::max(times.max, time)};
+      }
+    }
+  } else if (const RowRange rows = RowsIn(*part, range); rows.count() > 0) {
+    times = {part->chunk.TimestampAt(rows.first), part->chunk.TimestampAt(rows.end - 1)};
+  }
+  part->clipped |= times.min != part->min_time || times.max != part->max_time;
+  part->min_time = times.min;
+  part->max_time = times.max;
+  return times.min <= times.max;
+}
+
+}  // namespace
+
+void ClipParts(std::span<const model::TimeRange> ranges, size_t first_part,
+               std::vector<RowPart>* parts) {
+  const std::vector<RowPart> all(parts->begin() + static_cast<ptrdiff_t>(first_part), parts->end());
+  parts->resize(first_part);
+  for (const RowPart& part : all) {
+    model::Timestamp begin = part.min_time;
+    for (size_t i = 0; i <= ranges.size() && begin <= part.max_time; ++i) {
+      // Up to the next range, or to the end.
+      const bool is_last = i == ranges.size() || ranges[i].min > part.max_time;
+      if (!is_last && ranges[i].max < begin) {
+        continue;
+      }
+      const model::Timestamp end = is_last ? part.max_time : ranges[i].min - 1;
+      RowPart left = part;
+      if (begin <= end && Narrow({begin, end}, &left)) {
+        parts->push_back(left);
+      }
+      if (is_last) {
+        break;
+      }
+      begin = ranges[i].max + 1;
+    }
+  }
+}
+
 void SortParts(std::vector<RowPart>* parts) {
   for (uint32_t i = 0; i < parts->size(); ++i) {
     (*parts)[i].order = i;
@@ -234,7 +293,7 @@ void SortParts(std::vector<RowPart>* parts) {
 
 void ReadCluster(std::span<const RowPart> cluster, const model::TimeRange& range,
                  const RowSink& sink) {
-  if (cluster.size() == 1 && cluster[0].sorted()) {
+  if (cluster.size() == 1 && cluster[0].sorted()) {  // clipped ones are clipped on the way
     AppendPart(cluster[0], range, sink);
     return;
   }
@@ -281,7 +340,7 @@ void ReadColumn(std::vector<RowPart>* parts, const model::TimeRange& range,
     const size_t end = ClusterEnd(*parts, begin);
     const RowPart& first = (*parts)[begin];
     PrefetchPart(*parts, begin + kPartsPrefetched);
-    if (end - begin > 1 || !first.sorted()) {
+    if (end - begin > 1 || !first.is_plain()) {
       writer.AddMerged(std::span<const RowPart>(*parts).subspan(begin, end - begin), range);
     } else if (first.buffer != nullptr) {
       writer.AddBuffer(first, range);

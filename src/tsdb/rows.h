@@ -30,7 +30,12 @@ struct RowPart {
   const RowsSnapshot* buffer = nullptr;  // an open buffer; or, if null,
   storage::ChunkView chunk;              // a chunk of the head or of a block
 
+  // Of the rows at that place, only those from min_time to max_time count (ClipParts).
+  bool clipped = false;
+
   bool sorted() const { return buffer == nullptr || buffer->sorted; }
+  // Whether its rows may be taken as they lie there.
+  bool is_plain() const { return sorted() && !clipped; }
   size_t row_count() const { return buffer != nullptr ? buffer->row_count : chunk.row_count(); }
 };
 
@@ -67,6 +72,11 @@ void AddParts(const RowsSnapshot& rows, uint32_t first_column, const PartFilter&
 // The same for a group of a block. Chunks that fail their checks are noted and left out.
 void AddParts(const storage::Block& block, uint32_t group, uint32_t first_column,
               const PartFilter& filter, std::vector<RowPart>* parts);
+
+// Takes the rows in `ranges` (rising, apart from each other) out of the parts from `first_part` on:
+// they become parts of what is left, each from its first row to its last.
+void ClipParts(std::span<const model::TimeRange> ranges, size_t first_part,
+               std::vector<RowPart>* parts);
 
 // Sorts by min_time. The parts are given in the order in which they were written.
 void SortParts(std::vector<RowPart>* parts);

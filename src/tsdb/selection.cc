@@ -89,7 +89,7 @@ Status Selection::AddBlocks(storage::BlockManager* blocks, const model::SelectRe
     if (!series_.empty()) {
       IndexSeries();
     }
-    const Status status = AddBlock(*block, request);
+    const Status status = AddBlock(block, request);
     if (status.code() == StatusCode::kDataLoss) {
       blocks->Quarantine(block, status);
       continue;
@@ -100,16 +100,27 @@ Status Selection::AddBlocks(storage::BlockManager* blocks, const model::SelectRe
   return OkStatus();
 }
 
-Status Selection::AddBlock(const storage::Block& block, const model::SelectRequest& request) {
+Status Selection::AddBlock(const std::shared_ptr<const storage::Block>& shared_block,
+                           const model::SelectRequest& request) {
+  const storage::Block& block = *shared_block;
   ASSIGN_OR_RETURN(const storage::BlockSelection selected, block.Select(request.matchers));
+  ASSIGN_OR_RETURN(auto deleted, deletions_.Of(shared_block, now_));
+  const auto deletions =
+      deleted == nullptr ? kNone : static_cast<uint32_t>(block_deletions_.size());
+  if (deleted != nullptr) {
+    block_deletions_.push_back(std::move(deleted));
+  }
   for (const storage::SelectedGroup& entry : selected.groups) {
     if (block.IsOrdered(entry.group)) {
       IndexSeries();
     }
     const auto source = static_cast<uint32_t>(block_sources_.size());
     CHECK(source < Column::kInBlock);
-    block_sources_.push_back({&block, entry.group});
+    block_sources_.push_back({&block, entry.group, deletions});
     for (const uint32_t column : selected.column_sets[entry.column_set]) {
+      if (deletions != kNone && IsDeleted(block_sources_.back(), column)) {
+        continue;
+      }
       AddColumn({.source = source | Column::kInBlock, .column = column});
     }
   }
@@ -178,7 +189,7 @@ uint64_t Selection::HashOf(const Column& column) const {
   if (!column.is_in_block()) {
     return HeadOf(column).group->SeriesHash(column.column);
   }
-  const auto& [block, group] = BlockOf(column);
+  const auto& [block, group, deletions] = BlockOf(column);
   const std::string_view value = block->ColumnValue(group, column.column);
   return block->LabelsHash(group) +
          (value.empty() ? 0 : model::HashLabel(block->ColumnLabel(group), value));
@@ -198,7 +209,7 @@ void Selection::GetLabelsOf(const Column& column, model::LabelViews* labels) con
     }
     column_label = {group.schema->column_label, group.schema->column_values[column.column]};
   } else {
-    const auto& [block, group] = BlockOf(column);
+    const auto& [block, group, deletions] = BlockOf(column);
     block->GetLabels(group, labels);
     column_label = {block->ColumnLabel(group), block->ColumnValue(group, column.column)};
   }
@@ -294,11 +305,62 @@ void Selection::AddPartsOf(size_t series, const PartFilter& filter,
                            std::vector<RowPart>* parts) const {
   for (uint32_t i = series_[series].first_column; i != kNone; i = columns_[i].next) {
     const Column& column = columns_[i];
-    if (column.is_in_block()) {
-      const auto& [block, group] = BlockOf(column);
-      AddParts(*block, group, column.column, filter, parts);
-    } else {
+    const size_t first_part = parts->size();
+    if (!column.is_in_block()) {
       AddParts(HeadOf(column).rows, column.column, filter, parts);
+      ApplyRules(column, first_part, parts);
+      continue;
+    }
+    const BlockSource& source = BlockOf(column);
+    std::vector<model::TimeRange> deleted;
+    if (source.deletions != kNone) {
+      FindDeletedRanges(source, column.column, &deleted);
+    }
+    if (deleted.empty()) {
+      AddParts(*source.block, source.group, column.column, filter, parts);
+      continue;
+    }
+    // The latest row at a moment may be a deleted one.
+    AddParts(*source.block, source.group, column.column, {.range = filter.range}, parts);
+    ClipParts(deleted, first_part, parts);
+  }
+}
+
+void Selection::FindDeletedRanges(const BlockSource& source, uint32_t column,
+                                  std::vector<model::TimeRange>* ranges) const {
+  ranges->clear();
+  storage::AddDeletedRanges(*block_deletions_[source.deletions], source.group, column, ranges);
+  storage::JoinRanges(ranges);
+}
+
+bool Selection::IsDeleted(const BlockSource& source, uint32_t column) const {
+  std::vector<model::TimeRange> ranges;
+  FindDeletedRanges(source, column, &ranges);
+  const std::span<const storage::ChunkRef> chunks = source.block->Chunks(source.group);
+  return std::ranges::any_of(ranges, [&](const model::TimeRange& range) {
+    return chunks.empty() ||
+           (range.Contains(chunks.front().min_time) && range.Contains(chunks.back().max_time));
+  });
+}
+
+void Selection::ApplyRules(const Column& column, size_t first_part,
+                           std::vector<RowPart>* parts) const {
+  model::LabelViews labels;
+  for (const RetentionRule& rule : deletions_.rules()) {
+    const model::TimeRange old = {model::kMinTimestamp, now_ - rule.age_ns - 1};
+    const bool has_old =
+        std::any_of(parts->begin() + static_cast<ptrdiff_t>(first_part), parts->end(),
+                    [&](const RowPart& part) { return part.min_time <= old.max; });
+    if (!has_old) {
+      continue;
+    }
+    GetLabelsOf(column, &labels);
+    const bool matches = std::ranges::all_of(rule.selector, [&](const model::Matcher& matcher) {
+      const auto label = std::ranges::find(labels, matcher.name(), &model::LabelView::name);
+      return matcher.Matches(label == labels.end() ? std::string_view() : label->value);
+    });
+    if (matches) {
+      ClipParts({&old, 1}, first_part, parts);
     }
   }
 }
@@ -339,6 +401,7 @@ Status Selection::ReadSteps(size_t first_series, size_t series_count, const mode
     const Column& column = columns_[series.first_column];
     const bool has_one_source = series.first_column == series.last_column;
     if (has_one_source && !column.is_in_block() &&
+        (deletions_.rules().empty() || reader.range().min > rules_reach_to_) &&
         reader.ReadFromBuffer(HeadOf(column).rows, column.column, values)) {
       continue;
     }

@@ -3,7 +3,9 @@
 // Implements model::SeriesSet for the database. Keeps a pin of the head and a snapshot of the
 // blocks, so nothing that it points to goes away.
 
+#include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -13,7 +15,9 @@
 #include "common/epoch.h"
 #include "common/status.h"
 #include "model/series_source.h"
+#include "storage/block_deletions.h"
 #include "storage/block_manager.h"
+#include "tsdb/deletions.h"
 #include "tsdb/head.h"
 #include "tsdb/rows.h"
 
@@ -23,7 +27,13 @@ class Selection : public model::SeriesSet {
  public:
   // First the head, then the blocks: rows that are being flushed meanwhile are seen in at least
   // one of them (and served once if in both).
-  explicit Selection(const Head& head) : pin_(head.gate()) {}
+  // What `deletions` says is left out. `now`: for its retention rules.
+  Selection(const Head& head, const Deletions& deletions, model::Timestamp now)
+      : pin_(head.gate()), deletions_(deletions), now_(now) {
+    for (const RetentionRule& rule : deletions.rules()) {
+      rules_reach_to_ = std::max(rules_reach_to_, now - rule.age_ns - 1);
+    }
+  }
 
   Status AddHead(const Head& head, const model::SelectRequest& request);
   // A block whose index is damaged goes to quarantine, and the others are served.
@@ -52,6 +62,7 @@ class Selection : public model::SeriesSet {
   struct BlockSource {
     const storage::Block* block = nullptr;
     uint32_t group = 0;
+    uint32_t deletions = kNone;  // index into block_deletions_
   };
   // A series' column in one source; `next` is the index of the same series' next one, in the order
   // of precedence.
@@ -75,7 +86,14 @@ class Selection : public model::SeriesSet {
 
   void AddGroup(const Group& group, const GroupSnapshot& snapshot,
                 std::span<const uint32_t> columns);
-  Status AddBlock(const storage::Block& block, const model::SelectRequest& request);
+  Status AddBlock(const std::shared_ptr<const storage::Block>& block,
+                  const model::SelectRequest& request);
+  // Replaces *ranges by what is deleted of a series of a block; and whether that is all of it.
+  void FindDeletedRanges(const BlockSource& source, uint32_t column,
+                         std::vector<model::TimeRange>* ranges) const;
+  bool IsDeleted(const BlockSource& source, uint32_t column) const;
+  // Takes what retention rules no longer show out of parts of the head.
+  void ApplyRules(const Column& column, size_t first_part, std::vector<RowPart>* parts) const;
   // Adds the column to the series with its labels, or to a new one. Returns the series.
   uint32_t AddColumn(const Column& column);
   uint32_t AddSeries(const Column& column);
@@ -100,7 +118,11 @@ class Selection : public model::SeriesSet {
   void PrefetchLabels(size_t series, size_t position) const;
 
   EpochGate::Pin pin_;
+  const Deletions& deletions_;
+  const model::Timestamp now_;
+  model::Timestamp rules_reach_to_ = model::kMinTimestamp;  // no rule takes away what is newer
   storage::BlockSnapshot blocks_;
+  std::vector<std::shared_ptr<const storage::BlockDeletions>> block_deletions_;
   std::vector<HeadSource> head_sources_;
   std::vector<BlockSource> block_sources_;
   std::vector<Column> columns_;

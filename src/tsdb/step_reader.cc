@@ -84,7 +84,7 @@ size_t StepReader::StepsBefore(model::Timestamp time, size_t known) const {
 
 void StepReader::ReadCluster(std::span<const RowPart> cluster, Steps steps, double* values) {
   const RowPart& part = cluster[0];
-  if (cluster.size() > 1 || !part.sorted()) {
+  if (cluster.size() > 1 || !part.is_plain()) {
     ReadMerged(cluster, steps, values);
   } else if (part.buffer != nullptr) {
     ReadBuffer(*part.buffer, part.first_column, steps, values);
