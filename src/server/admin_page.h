@@ -16,8 +16,8 @@ using AdminPage = std::function<http::Answer(Services*, const http::Request&)>;
 void AddAdminPage(Services* services, http::Router* router, http::Method method,
                   std::string_view path, const AdminPage& page);
 
-// The same on another pool.
+// The same on another pool, for requests with bodies up to `max_body_bytes`.
 void AddPageOnPool(Services* services, ThreadPool* pool, http::Router* router, http::Method method,
-                   std::string_view path, const AdminPage& page);
+                   std::string_view path, const AdminPage& page, size_t max_body_bytes = 0);
 
 }  // namespace tsdbd::server

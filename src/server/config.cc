@@ -7,6 +7,7 @@
 #include <spdlog/common.h>
 #include <toml++/toml.h>
 
+#include "query/parser.h"
 #include "server/redis_keyspaces.h"
 
 namespace tsdbd::server {
@@ -18,6 +19,7 @@ constexpr int64_t kForeverNanos = int64_t{100} * 365 * kNanosPerDay;
 constexpr uint64_t kKiB = 1 << 10;
 constexpr uint64_t kMiB = 1 << 20;
 constexpr uint64_t kTiB = uint64_t{1} << 40;
+constexpr uint64_t kMaxDisk = 1024 * kTiB;
 constexpr uint64_t kMaxThreads = 256;
 
 // "HOST:PORT" or "[IPV6]:PORT".
@@ -157,6 +159,8 @@ void AddDatabaseKeys(tsdb::DatabaseOptions* database, std::vector<ConfigKey>* ke
   keys->push_back(DurationKey("storage.partition", &database->partition_ns, 1,
                               {kNanosPerHour, 365 * kNanosPerDay}));
   keys->push_back(RetentionKey("storage.retention", &database->retention_ns));
+  keys->push_back(SizeKey("storage.retention_size", &database->retention_bytes, {0, kMaxDisk}));
+  keys->push_back(SizeKey("storage.compaction_rate", &database->compaction_rate_bytes, {0, kTiB}));
 }
 
 void AddQueryKeys(QueryConfig* query, std::vector<ConfigKey>* keys) {
@@ -207,6 +211,12 @@ void AddKvKeys(KvConfig* config, std::vector<ConfigKey>* keys) {
   keys->push_back(SizeKey("kv.resp_memory", &server->max_memory_bytes, {kMiB, kTiB}));
 }
 
+// Of one table of [[retention]].
+std::vector<ConfigKey> RetentionRuleKeys(RetentionConfig* rule) {
+  return {TextKey("match", &rule->match),
+          DurationKey("age", &rule->age_ns, 1, {kNanosPerHour, kForeverNanos})};
+}
+
 std::optional<ConfigValue> ValueOf(const toml::node& node) {
   if (const auto* text = node.as_string()) {
     return ConfigValue(text->get());
@@ -227,12 +237,16 @@ std::optional<ConfigValue> ValueOf(const toml::node& node) {
 class FileReader {
  public:
   FileReader(const std::string& file_name, Config* config)
-      : file_name_(file_name), keys_(ConfigKeys(config)) {}
+      : file_name_(file_name), config_(config), keys_(ConfigKeys(config)) {}
 
   Status Read(const toml::table& table) {
     for (const auto& [key, node] : table) {
       const toml::table* section = node.as_table();
       const std::string name(key.str());
+      if (name == "retention" && node.is_array_of_tables()) {
+        RETURN_IF_ERROR(ReadRetention(*node.as_array()));
+        continue;
+      }
       RETURN_IF_ERROR(section == nullptr ? Set(name, key.source(), node)
                                          : ReadSection(name, key.source(), *section));
     }
@@ -254,10 +268,31 @@ class FileReader {
     return OkStatus();
   }
 
+  Status ReadRetention(const toml::array& tables) {
+    config_->retention.clear();
+    for (const toml::node& node : tables) {
+      RetentionConfig& rule = config_->retention.emplace_back();
+      const std::vector<ConfigKey> keys = RetentionRuleKeys(&rule);
+      for (const auto& [key, value] : *node.as_table()) {
+        RETURN_IF_ERROR(SetOf(keys, std::string(key.str()), "retention.", key.source(), value));
+      }
+      if (rule.match.empty() || rule.age_ns == 0) {
+        return Refuse(node.source(), "retention", "needs match and age");
+      }
+    }
+    return OkStatus();
+  }
+
   Status Set(const std::string& name, const toml::source_region& where, const toml::node& node) {
-    const auto key = std::find_if(keys_.begin(), keys_.end(),
-                                  [&](const ConfigKey& known) { return known.name == name; });
-    if (key == keys_.end()) {
+    return SetOf(keys_, name, "", where, node);
+  }
+
+  Status SetOf(const std::vector<ConfigKey>& keys, const std::string& key_name,
+               std::string_view prefix, const toml::source_region& where, const toml::node& node) {
+    const std::string name = fmt::format("{}{}", prefix, key_name);
+    const auto key = std::find_if(keys.begin(), keys.end(),
+                                  [&](const ConfigKey& known) { return known.name == key_name; });
+    if (key == keys.end()) {
       return Refuse(where, name, "there is no such key");
     }
     const std::optional<ConfigValue> value = ValueOf(node);
@@ -274,6 +309,7 @@ class FileReader {
   }
 
   const std::string& file_name_;
+  Config* const config_;
   const std::vector<ConfigKey> keys_;
 };
 
@@ -346,6 +382,7 @@ Status CheckConfig(const Config& config) {
   if (!databases.ok()) {
     return InvalidArgument("kv.resp_databases: {}", Message(databases.status()));
   }
+  RETURN_IF_ERROR(RetentionRules(config).status());
   const int64_t retention_ns = config.database.retention_ns;
   if (retention_ns != 0 && retention_ns < config.database.partition_ns) {
     return InvalidArgument(
@@ -354,6 +391,18 @@ Status CheckConfig(const Config& config) {
         retention_ns, config.database.partition_ns);
   }
   return OkStatus();
+}
+
+StatusOr<std::vector<tsdb::RetentionRule>> RetentionRules(const Config& config) {
+  std::vector<tsdb::RetentionRule> rules;
+  for (const RetentionConfig& rule : config.retention) {
+    auto selector = query::ParseSeriesSelector(rule.match);
+    if (!selector.ok()) {
+      return InvalidArgument("retention.match: '{}': {}", rule.match, Message(selector.status()));
+    }
+    rules.push_back({.selector = *std::move(selector), .age_ns = rule.age_ns});
+  }
+  return rules;
 }
 
 std::string ConfigText(Config config) {
@@ -368,6 +417,12 @@ std::string ConfigText(Config config) {
     }
     text +=
         fmt::format("{} = {}\n", key.name.substr(dot == key.name.npos ? 0 : dot + 1), key.show());
+  }
+  for (RetentionConfig& rule : config.retention) {
+    text += "\n[[retention]]\n";
+    for (const ConfigKey& key : RetentionRuleKeys(&rule)) {
+      text += fmt::format("{} = {}\n", key.name, key.show());
+    }
   }
   return text;
 }

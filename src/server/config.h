@@ -68,11 +68,18 @@ struct LogConfig {
   LogFormat format = LogFormat::kText;
 };
 
+// [[retention]]: samples of the series that `match` selects are kept for `age_ns` only.
+struct RetentionConfig {
+  std::string match;
+  int64_t age_ns = 0;
+};
+
 struct Config {
   std::string data_dir = "data";
   http::ServerOptions http;
   WriteConfig write;
-  tsdb::DatabaseOptions database;  // without its data_dir
+  tsdb::DatabaseOptions database;  // without its data_dir and its retention rules
+  std::vector<RetentionConfig> retention;
   QueryConfig query;
   KvConfig kv;
   LogConfig log;
@@ -92,6 +99,9 @@ Status SetConfigKey(std::string_view name, std::string_view text, Config* config
 
 // Rules that concern more than one key. kInvalidArgument naming the keys.
 Status CheckConfig(const Config& config);
+
+// config.retention as the database wants it. kInvalidArgument for a selector that is none.
+StatusOr<std::vector<tsdb::RetentionRule>> RetentionRules(const Config& config);
 
 // The configuration as TOML, without comments.
 std::string ConfigText(Config config);

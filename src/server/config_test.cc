@@ -68,6 +68,25 @@ TEST(ConfigTest, TheTextOfAConfigurationReadsBackTheSame) {
   EXPECT_EQ(copy.http.host, "::1");
 }
 
+TEST(ConfigTest, RetentionRulesAreReadCheckedAndShown) {
+  Config config;
+  const std::string text =
+      "[[retention]]\nmatch = '{__name__=~\"debug_.*\"}'\nage = '7d'\n"
+      "[[retention]]\nmatch = 'up'\nage = '2h'\n";
+  ASSERT_TRUE(ReadConfigText(text, "f", &config).ok());
+  ASSERT_EQ(config.retention.size(), 2u);
+  EXPECT_EQ(config.retention[1].age_ns, 2 * 3'600 * kNanosPerSecond);
+  EXPECT_EQ(RetentionRules(config)->at(0).selector.size(), 1u);
+  EXPECT_TRUE(CheckConfig(config).ok());
+  Config copy;
+  ASSERT_TRUE(ReadConfigText(ConfigText(config), "copy", &copy).ok());
+  EXPECT_EQ(ConfigText(copy), ConfigText(config));
+  config.retention[0].match = "{";
+  EXPECT_THAT(std::string(Message(CheckConfig(config))), HasSubstr("retention.match"));
+  EXPECT_THAT(ErrorOf("[[retention]]\nmatch = 'up'\n"), HasSubstr("needs match and age"));
+  EXPECT_THAT(ErrorOf("[[retention]]\nage = '1d'\nx = 1\n"), HasSubstr("retention.x: there is no"));
+}
+
 TEST(ConfigTest, AFileSetsWhatItSaysAndNothingElse) {
   Config config;
   const Status status = ReadConfigText(

@@ -65,6 +65,7 @@ Status Daemon::OpenDatabase() {
   const int64_t start_nanos = MonotonicNanos();
   tsdb::DatabaseOptions options = services_.config().database;
   options.data_dir = services_.config().data_dir;
+  ASSIGN_OR_RETURN(options.retention_rules, RetentionRules(services_.config()));
   ASSIGN_OR_RETURN(database_, tsdb::Database::Open(Env::Default(), std::move(options)));
   LogRecovery(*database_, SecondsSince(start_nanos));
   return OkStatus();

@@ -49,6 +49,21 @@ void CollectHead(const tsdb::DatabaseStats& stats, MetricWriter* writer) {
                 static_cast<double>(stats.oldest_row_age_ms) / 1000);
 }
 
+void CollectCompaction(const tsdb::DatabaseStats& stats, MetricWriter* writer) {
+  Figures figures(writer);
+  const tsdb::CompactionStats& compaction = stats.compaction;
+  figures.Counter("tsdbd_compactions_total", "Merges of blocks.", compaction.compactions);
+  figures.Counter("tsdbd_compaction_failures_total", "Merges that failed.", compaction.failures);
+  figures.Counter("tsdbd_compaction_read_bytes_total", "Bytes of the blocks merged.",
+                  compaction.read_bytes);
+  figures.Counter("tsdbd_compaction_written_bytes_total", "Bytes of the blocks made of them.",
+                  compaction.written_bytes);
+  writer->Counter("tsdbd_compaction_seconds_total", "Time that merges took, waits included.",
+                  static_cast<double>(compaction.elapsed_ns) / kNanosPerSecond);
+  figures.Gauge("tsdbd_compaction_running", "1 while blocks are merged.", compaction.running);
+  figures.Gauge("tsdbd_tombstones", "Deletions whose samples blocks still hold.", stats.tombstones);
+}
+
 void CollectLog(const wal::LogStats& stats, MetricWriter* writer) {
   Figures figures(writer);
   figures.Counter("tsdbd_wal_records_total", "Records written.", stats.records);
@@ -107,6 +122,7 @@ void CollectRecovery(const wal::RecoveryReport& report, uint64_t rows, MetricWri
 void CollectDatabase(const tsdb::Database& database, MetricWriter* writer) {
   const tsdb::DatabaseStats stats = database.Stats();
   CollectHead(stats, writer);
+  CollectCompaction(stats, writer);
   CollectLog(database.log().stats(), writer);
   CollectBlocks(database.blocks().Stats(), writer);
   CollectRecovery(database.recovery(), stats.rows_recovered, writer);

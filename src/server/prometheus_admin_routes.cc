@@ -1,6 +1,12 @@
 // Prometheus' API that changes the database, /api/v1/admin/tsdb/…, what it answers where there is
 // nothing, and /-/reload (routes.h).
 
+#include <limits>
+
+#include "query/parser.h"
+#include "query/query_error.h"
+#include "query/time_parse.h"
+#include "server/admin_page.h"
 #include "server/answers.h"
 #include "server/routes.h"
 #include "server/text.h"
@@ -16,11 +22,81 @@ http::Answer Error(int status, std::string_view type, std::string_view message) 
                                         JsonText(message)));
 }
 
-http::Answer DatabaseAdminPage(Services* services, const http::Request& request) {
-  if (!services->config().admin_api) {
-    return Error(500, "unavailable", "admin APIs disabled");  // status and text are Prometheus'
+// 204, or what went wrong.
+http::Answer AnswerOf(const Status& status) {
+  return status.ok() ? http::Answer{.status = 204}
+                     : PrometheusError(status);
+}
+
+StatusOr<model::Timestamp> TimeOf(const http::Parameters& parameters, std::string_view name,
+                                  model::Timestamp fallback) {
+  const std::string_view text = parameters.Get(name);
+  if (text.empty()) {
+    return fallback;
   }
-  return Error(501, "unavailable", fmt::format("{} is not implemented", request.path()));
+  const StatusOr<model::Timestamp> time = query::ParseTime(text);
+  return time.ok() ? time : query::InvalidParameter(name, time.status());
+}
+
+Status DeleteSeries(Services* services, const http::Request& request) {
+  http::Parameters parameters;
+  if (!request.MergedParameters(&parameters)) {
+    return InvalidArgument("the body is not a form although its Content-Type says so");
+  }
+  std::vector<tsdb::Selector> selectors;
+  for (const std::string_view match : parameters.FindAll("match[]")) {
+    ASSIGN_OR_RETURN(auto selector, query::ParseSeriesSelector(match));
+    selectors.push_back(std::move(selector));
+  }
+  if (selectors.empty()) {
+    return InvalidArgument("no match[] parameter provided");
+  }
+  constexpr model::Timestamp kEarliest = std::numeric_limits<model::Timestamp>::min();
+  ASSIGN_OR_RETURN(const model::Timestamp start, TimeOf(parameters, "start", kEarliest));
+  ASSIGN_OR_RETURN(const model::Timestamp end, TimeOf(parameters, "end", model::kMaxTimestamp));
+  if (end < start) {
+    return query::InvalidParameter("end",
+                                   InvalidArgument("end timestamp must not be before start time"));
+  }
+  if (end < model::kMinTimestamp) {
+    return OkStatus();  // no sample lies there
+  }
+  return services->database().DeleteSeries(
+      std::move(selectors),
+      {std::max(start, model::kMinTimestamp), std::min(end, model::kMaxTimestamp)});
+}
+
+http::Answer DeletePage(Services* services, const http::Request& request) {
+  return AnswerOf(DeleteSeries(services, request));
+}
+
+http::Answer CleanPage(Services* services, const http::Request&) {
+  return AnswerOf(services->database().CleanTombstones());
+}
+
+http::Answer SnapshotPage(Services* services, const http::Request& request) {
+  http::Parameters parameters;
+  if (!request.MergedParameters(&parameters)) {
+    return PrometheusError(
+        InvalidArgument("the body is not a form although its Content-Type says so"));
+  }
+  const std::string_view skip_head = parameters.Get("skip_head");
+  if (!skip_head.empty() && skip_head != "true" && skip_head != "false") {
+    return PrometheusError(query::InvalidParameter(
+        "skip_head", InvalidArgument("'{}' is neither true nor false", skip_head)));
+  }
+  const StatusOr<std::string> name = services->database().Snapshot(skip_head == "true");
+  return name.ok() ? JsonAnswer(200, fmt::format(R"({{"status":"success","data":{{"name":{}}}}})",
+                                                 JsonText(*name)))
+                   : PrometheusError(name.status());
+}
+
+AdminPage IfAllowed(const AdminPage& page) {
+  return [page](Services* services, const http::Request& request) {
+    return services->config().admin_api
+               ? page(services, request)
+               : Error(500, "unavailable", "admin APIs disabled");  // as Prometheus says it
+  };
 }
 
 http::Answer UnknownPage(Services*, const http::Request& request) {
@@ -48,10 +124,16 @@ void AddPage(Services* services, http::Router* router, std::string_view path,
 
 void AddPrometheusAdminRoutes(Services* services, http::Router* router) {
   using http::Method;
-  for (const char* path : {"/api/v1/admin/tsdb/delete_series",
-                           "/api/v1/admin/tsdb/clean_tombstones", "/api/v1/admin/tsdb/snapshot"}) {
-    AddPage(services, router, path, {Method::kPost, Method::kPut}, DatabaseAdminPage);
-  }
+  // On the pool whose requests may wait for a flush.
+  const auto add = [&](std::string_view name, const AdminPage& page) {
+    for (const Method method : {Method::kPost, Method::kPut}) {
+      AddPageOnPool(services, &services->write_pool(), router, method,
+                    fmt::format("/api/v1/admin/tsdb/{}", name), IfAllowed(page), kMaxFormBytes);
+    }
+  };
+  add("delete_series", DeletePage);
+  add("clean_tombstones", CleanPage);
+  add("snapshot", SnapshotPage);
   AddPage(services, router, "/-/reload", {Method::kPost, Method::kPut}, ReloadPage);
 }
 

@@ -296,18 +296,54 @@ class ApiTest(unittest.TestCase):
 
     # admin
 
-    def test_the_admin_api_is_off_and_not_there_yet(self):
+    def test_the_admin_api_is_off_unless_configured(self):
+        for name in ("delete_series", "clean_tombstones", "snapshot"):
+            path = "/api/v1/admin/tsdb/" + name
+            for method in ("POST", "PUT"):
+                off = self.daemon.request(method, path)
+                self.assertEqual((off.status, off.json()), (500, {
+                    "status": "error", "errorType": "unavailable",
+                    "error": "admin APIs disabled"}))
+            self.assertEqual(self.daemon.get(path).status, 405)
+
+    def test_series_are_deleted_and_tombstones_cleaned(self):
         with harness.Daemon("--set", "http.admin_api=true") as daemon:
-            for name in ("delete_series", "clean_tombstones", "snapshot"):
-                path = "/api/v1/admin/tsdb/" + name
-                for method in ("POST", "PUT"):
-                    off = self.daemon.request(method, path)
-                    self.assertEqual((off.status, off.json()), (500, {
-                        "status": "error", "errorType": "unavailable",
-                        "error": "admin APIs disabled"}))
-                    on = daemon.request(method, path)
-                    self.assertEqual((on.status, on.json()["status"]), (501, "error"))
-                self.assertEqual(self.daemon.get(path).status, 405)
+            path = "/api/v1/admin/tsdb/delete_series"
+            daemon.write(["m,h=a v=1 1000000000", "m,h=a v=2 2000000000", "m,h=b v=3 1000000000"])
+            for parameters in ({}, {"match[]": "{"}, {"match[]": "m_v", "start": "x"},
+                               {"match[]": "m_v", "start": "2", "end": "1"}):
+                answer = daemon.post_form(path, parameters)
+                self.assertEqual((answer.status, answer.json()["errorType"]), (400, "bad_data"))
+            answer = daemon.post_form(path, {"match[]": 'm_v{h="a"}', "start": "2", "end": "3"})
+            self.assertEqual(answer.status, 204, answer)
+            self.assertEqual(sorted(len(s) for s in daemon.export("m_v").values()), [1, 1])
+            daemon.write(["m,h=a v=9 2000000000"])
+            self.assertEqual(sorted(len(s) for s in daemon.export("m_v").values()), [1, 2])
+            self.assertEqual(daemon.metrics()["tsdbd_tombstones"], 1)
+            self.assertEqual(daemon.request(
+                "PUT", "/api/v1/admin/tsdb/clean_tombstones").status, 204)
+            self.assertEqual(daemon.metrics()["tsdbd_tombstones"], 0)
+            self.assertEqual(daemon.request("PUT", path, parameters={"match[]": "m_v"}).status, 204)
+            self.assertEqual(daemon.series("m_v"), [])
+            self.assertEqual(daemon.get("/api/v1/label/h/values").json()["data"], [])
+
+    def test_a_daemon_on_a_snapshot_gives_the_same_answers(self):
+        with harness.Daemon("--set", "http.admin_api=true") as daemon:
+            daemon.write([f"m,h=a v={i} {i}000000000" for i in range(1, 100)])
+            daemon.flush()
+            daemon.write(["m,h=b v=1 1000000000"])
+            path = "/api/v1/admin/tsdb/snapshot"
+            self.assertEqual(daemon.post(path, parameters={"skip_head": "x"}).status, 400)
+            answer = daemon.post(path)
+            self.assertEqual(answer.status, 200, answer)
+            name = answer.json()["data"]["name"]
+            self.assertRegex(name, r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{16}$")
+            before = daemon.export("m_v")
+            with tempfile.TemporaryDirectory() as folder:
+                copy = os.path.join(folder, "copy")
+                shutil.copytree(os.path.join(daemon.data_dir, "snapshots", name), copy)
+                with harness.Daemon(data_dir=copy) as restored:
+                    self.assertEqual(restored.export("m_v"), before)
 
     # federate
 
