@@ -484,7 +484,9 @@ class SameShapeTest(unittest.TestCase):
 
     # Keys that Prometheus has had only since then.
     NEW_KEYS = {"status/runtimeinfo": {"hostname", "serverTime", "GOMEMLIMIT"},
-                "status/buildinfo": {"application"}, "targets?state=dropped":
+                "status/buildinfo": {"application"},
+                "status/tsdb": {"refusedSeriesByMetricName"},
+                "targets?state=dropped":
                 {"droppedTargetCounts"}}
 
     @needs_prometheus
