@@ -428,10 +428,11 @@ TEST_P(AlexMapWorkTest, NeitherDoesOneInTheMiddleOfALargeMap) {
   }
   const auto pairs = PairsOf(loaded);
   std::vector<uint64_t> keys = MakeKeys(GetParam(), kKeys, 32);
-  const uint64_t largest = *std::max_element(keys.begin(), keys.end());
-  const int shift = std::max(0, static_cast<int>(std::bit_width(largest)) - 34);
+  const auto [least, largest] = std::minmax_element(keys.begin(), keys.end());
+  const uint64_t base = *least;
+  const int shift = std::max(0, static_cast<int>(std::bit_width(*largest - base)) - 34);
   for (uint64_t& key : keys) {
-    key = kGap + 1 + (key >> shift);
+    key = kGap + 1 + ((key - base) >> shift);
   }
   std::sort(keys.begin(), keys.end());
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());

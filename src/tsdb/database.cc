@@ -335,7 +335,7 @@ void Database::Impl::DropGroups(const std::vector<Selector>& selectors) {
     }
   }
   std::ranges::sort(groups);
-  groups.erase(std::ranges::unique(groups).begin(), groups.end());
+  groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
   for (size_t begin = 0; begin < groups.size(); begin += kGroupsPerDrop) {
     const size_t end = std::min(begin + kGroupsPerDrop, groups.size());
     WriterLock lock(&generation_mutex_);
