@@ -1,5 +1,6 @@
 #include "kv/group_sync.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -7,6 +8,11 @@
 #include "common/stages.h"
 
 namespace tsdbd::kv {
+namespace {
+
+constexpr int64_t kMaxWaitForOthersNs = kNanosPerMilli;
+
+}  // namespace
 
 GroupSync::GroupSync(SyncMode mode, int64_t interval_ms, std::function<Status()> sync)
     : mode_(mode), interval_ns_(interval_ms * kNanosPerMilli), sync_(std::move(sync)) {
@@ -145,10 +151,10 @@ void GroupSync::WaitForWork() {
   thread_waits_ = false;
 }
 
-// At most half as long as the last sync took: where they do not come, the group is smaller next
-// time.
+// At most half as long as the last sync took, and not for long after one that was slow: where they
+// do not come, the group is smaller next time.
 void GroupSync::WaitForOthers() {
-  const int64_t until_ns = MonotonicNanos() + last_sync_ns_ / 2;
+  const int64_t until_ns = MonotonicNanos() + std::min(last_sync_ns_ / 2, kMaxWaitForOthersNs);
   wake_at_ = group_size_;
   while (!is_closing_ && waiting_.size() < group_size_) {
     const int64_t wait_ns = until_ns - MonotonicNanos();

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "common/clock.h"
+
 namespace tsdbd::kv {
 namespace {
 
@@ -159,6 +161,32 @@ TEST(GroupSyncTest, AFailedIntervalSyncFailsTheWritesAfterIt) {
   Status status;
   group.Add([&](const Status& done) { status = done; });
   EXPECT_EQ(status.code(), StatusCode::kUnavailable);
+}
+
+TEST(GroupSyncTest, ASlowSyncDoesNotMakeTheNextWriteWaitForOthers) {
+  constexpr auto kSync = std::chrono::milliseconds(400);
+  std::atomic<int64_t> began_ns = 0;  // the last sync
+  std::atomic<int> syncs = 0;
+  GroupSync group(SyncMode::kAlways, 0, [&] {
+    began_ns = MonotonicNanos();
+    ++syncs;
+    std::this_thread::sleep_for(kSync);
+    return OkStatus();
+  });
+  group.Add(nullptr);
+  while (syncs == 0) {
+    std::this_thread::yield();
+  }
+  std::promise<void> both;
+  group.Add(nullptr);
+  group.Add([&](const Status&) { both.set_value(); });
+  both.get_future().wait();
+  ASSERT_EQ(syncs, 2) << "two shared a sync";
+  const int64_t added_ns = MonotonicNanos();
+  std::promise<void> alone;
+  group.Add([&](const Status&) { alone.set_value(); });
+  alone.get_future().wait();
+  EXPECT_LT(began_ns - added_ns, std::chrono::nanoseconds(kSync / 4).count());
 }
 
 TEST(GroupSyncTest, ManyThreadsEachSeeTheirOwnWriteSynced) {

@@ -13,7 +13,7 @@ namespace {
 
 // The page cache keeps a file in the pieces it was written in (ext4 since Linux 6.16), so the steps
 // in which zeros are written decide what reads and syncs cost. In steps of a huge page, the mapping
-// has huge pages: a fifth less for a read that misses all caches. But a record then makes 2 MiB
+// has huge pages: a seventh less for a read that misses all caches. But a record then makes 2 MiB
 // dirty, which is nothing once a second (0.7 ms) and too much for a sync of each record: in steps
 // of 64 KiB that one takes 0.14 ms.
 constexpr uint64_t kHugeStepBytes = 2 << 20;
