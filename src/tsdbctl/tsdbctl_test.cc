@@ -3,6 +3,7 @@
 
 #include "common/fault_env_testing.h"
 #include "kv/keyspaces.h"
+#include "kv/log_format.h"
 #include "storage/block_meta.h"
 #include "tsdb/batch_testing.h"
 #include "tsdb/database.h"
@@ -39,8 +40,8 @@ class TsdbctlTest : public testing::Test {
     auto keyspaces = *kv::Keyspaces::Open(&env_, {.directory = "/db/kv"});
     EXPECT_TRUE(keyspaces->Create("k", {}).ok());
     EXPECT_TRUE((*keyspaces->Find("k"))->store().Put("key", "value").ok());
+    keyspaces.reset();  // leaves a checkpoint
     env_.Crash(CrashMode::kKeepAll);
-    keyspaces.reset();
     db.reset();
     env_.Restart();
   }
@@ -121,6 +122,14 @@ TEST_F(TsdbctlTest, EveryFlippedByteOfABlockIsNoticed) {
 
 TEST_F(TsdbctlTest, DamageToAKeyspaceIsNoticed) {
   EXPECT_THAT(FlipBytes("/db/kv/k/definition"), testing::IsEmpty());
+  EXPECT_THAT(FlipBytes(FindFile("/db/kv/k/store-1", ".kvc")), testing::IsEmpty());
+  // The page before the records has two copies of the header, one of which is enough; and the mark
+  // that ends the log is as if it had never been written.
+  constexpr size_t kPut = kv::kLogPageBytes + kv::kMarkRecordBytes;
+  constexpr size_t kLastMark = kPut + sizeof(kv::RecordHeader) + 8;  // "key", "value"
+  for (const size_t unnoticed : FlipBytes(FindFile("/db/kv/k/store-1", "log-00000001.kvl"))) {
+    EXPECT_TRUE(unnoticed < kv::kLogPageBytes || unnoticed >= kLastMark) << unnoticed;
+  }
   EXPECT_EQ(CountDamages(), 0);
 }
 

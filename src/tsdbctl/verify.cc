@@ -170,7 +170,8 @@ class Verifier {
       return OkStatus();
     }
     const auto checkpoint = kv::Checkpoint::Read(env_, folder, key_type);
-    if (checkpoint.status().code() == StatusCode::kDataLoss) {
+    const bool is_checkpoint_damaged = checkpoint.status().code() == StatusCode::kDataLoss;
+    if (is_checkpoint_damaged) {
       Tell(folder, std::string(Message(checkpoint.status())));
     }
     const kv::Position durable = checkpoint.ok() ? checkpoint->header().log_position : 0;
@@ -186,7 +187,7 @@ class Verifier {
       Tell(damage.path, fmt::format("offset {}: {}", damage.offset, damage.what));
     }
     TellUnlisted(folder, found.damage_count - found.damages.size());
-    if (found.damage_count == 0) {
+    if (found.damage_count == 0 && !is_checkpoint_damaged) {
       Tell(folder, "");
     }
     return OkStatus();
